@@ -1,0 +1,24 @@
+"""How long work tells how far it is, and how it is stopped."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+Progress: TypeAlias = Callable[[float, str], None]
+"""Called with the fraction done (0 to 1) and a short sentence.
+
+To cancel the work, the callable raises :class:`~vortex_model.errors.Cancelled`; long work
+reports at least once a second or once a chunk, whichever is rarer.
+"""
+
+
+def silent(fraction: float, message: str) -> None:
+    """The report that nobody reads."""
+
+
+def part(progress: Progress, start: float, stop: float) -> Progress:
+    """A progress for one stage of a longer job: its 0..1 becomes ``start``..``stop``."""
+
+    def report(fraction: float, message: str) -> None:
+        progress(start + (stop - start) * fraction, message)
+
+    return report

@@ -1,0 +1,519 @@
+"""Study: one tissue block on disk, ``NAME.zarr``; the only file that knows its layout.
+
+::
+
+    NAME.zarr/             Zarr v3 group; attributes["vortex"]: format and StudyInfo
+        morphology/        OME-Zarr 0.5 multiscale image (c, z, y, x)
+        labels/NAME/       OME-Zarr 0.5 multiscale label images
+        sections/NAME/     AnnData, raw counts in X, obsm["spatial"] = x, y, z in micrometres
+        overlays/NAME/     registration overlays, (y, x, rgb) uint8, with their score
+        features/ID/       one encoder's output on its token lattice
+        predictions/ID/    factors, loadings, gene table
+        truth/ID/          phantoms only: the expression that was planted
+        .lock, .holder     one writer at a time, and who that is
+
+Everything lands whole or not at all: it is written under ``.partial-*`` and renamed. What a
+killed process left behind is swept away by the next writer, except work that can be resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import anndata
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import zarr
+from filelock import FileLock, Timeout
+
+from vortex_model.errors import StudyError, UnknownNameError
+from vortex_model.multiscale import Image, VolumeSource, read_image, write_image
+from vortex_model.progress import Progress, silent
+
+FORMAT = 1
+Modality = Literal["light-sheet", "microct", "serial-sections", "other"]
+Kind = Literal["features", "predictions", "truth"]
+StudyType = TypeVar("StudyType", bound="Study")
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What a study says of itself; all but the name may be left empty."""
+
+    name: str
+    modality: Modality = "other"
+    organ: str = ""
+    species: str = ""
+    description: str = ""
+    source: str = ""
+    licence: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a derived thing; the same inputs, parameters and code give the same id."""
+
+    kind: Kind
+    inputs: Mapping[str, str]
+    """Name of each input -> its content hash or id."""
+    parameters: Mapping[str, Any]
+    code: int
+    """Raised by hand whenever the same inputs would give other numbers."""
+
+    @property
+    def id(self) -> str:
+        """Sixteen hex digits."""
+        record = [self.kind, dict(self.inputs), dict(self.parameters), self.code]
+        text = json.dumps(record, sort_keys=True, default=_plain)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, with the versions of what computes."""
+        versions = {name: version(name) for name in ("numpy", "scipy", "zarr", "anndata")}
+        record = {**asdict(self), "id": self.id, "versions": versions, "created": _now()}
+        return cast(dict[str, Any], json.loads(json.dumps(record, default=_plain)))
+
+
+class Study:
+    """One tissue block: its morphology, measured sections, and what was derived from them.
+
+    Open one with :meth:`open`, make one with :meth:`create`. Reading needs no lock; every
+    write goes through :meth:`writing`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sections: dict[str, anndata.AnnData] = {}
+        self._image: Image | None = None
+
+    @classmethod
+    def open(cls: type[StudyType], path: str | os.PathLike[str]) -> StudyType:
+        """Open a study for reading.
+
+        Raises
+        ------
+        StudyError
+            When there is none at ``path``, it is damaged, or a newer program made it.
+        """
+        place = Path(path).expanduser().resolve()
+        if not place.exists():
+            raise StudyError(
+                f"There is no study at {place}. Make one with "
+                f"'vortex-viewer import MANIFEST {place}' or 'vortex-viewer demo {place}'."
+            )
+        try:
+            record: Any = zarr.open_group(place, mode="r").attrs["vortex"]
+            number = int(record["format"])
+        except (KeyError, FileNotFoundError, ValueError, TypeError) as error:
+            raise StudyError(
+                f"{place} is no vortex-viewer study: its zarr.json names no study format. "
+                "Give the folder NAME.zarr that 'vortex-viewer import' made."
+            ) from error
+        if number > FORMAT:
+            raise StudyError(
+                f"{place} has study format {number}; this version reads up to {FORMAT}. "
+                "Update vortex-viewer."
+            )
+        return cls(place)
+
+    @classmethod
+    @contextlib.contextmanager
+    def create(
+        cls: type[StudyType],
+        path: str | os.PathLike[str],
+        info: StudyInfo,
+        *,
+        overwrite: bool = False,
+    ) -> Iterator[StudyType]:
+        """Make a study; it appears at ``path`` only when the ``with`` block ends well.
+
+        Raises
+        ------
+        StudyError
+            When something is at ``path`` and ``overwrite`` is false, or it is no study.
+        """
+        final = Path(path).expanduser().resolve()
+        if final.exists():
+            if not overwrite:
+                raise StudyError(
+                    f"{final} exists. Choose another name, or pass --overwrite to replace it."
+                )
+            cls.open(final)  # never replace what is not a study
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = final.parent / f".partial-{final.name}-{uuid.uuid4().hex[:8]}"
+        try:
+            root = zarr.open_group(draft, mode="w-", zarr_format=3)
+            root.attrs["vortex"] = {"format": FORMAT, "created": _now(), **asdict(info)}
+            for folder in ("labels", "sections", "overlays", "features", "predictions", "truth"):
+                root.create_group(folder)
+            study = cls(draft)
+            with study.writing("import"):
+                yield study
+            with _replaced(final):
+                os.rename(draft, final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    # -- what it is ------------------------------------------------------------------------
+
+    @property
+    def info(self) -> StudyInfo:
+        """What the study says of itself."""
+        record: Any = self._root().attrs["vortex"]
+        known = {f.name for f in fields(StudyInfo)}
+        return StudyInfo(**{k: v for k, v in record.items() if k in known})
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.info.name
+
+    @property
+    def has_morphology(self) -> bool:
+        """Whether there is an image volume."""
+        return (self.path / "morphology" / "zarr.json").exists()
+
+    @property
+    def morphology(self) -> Image:
+        """The image volume.
+
+        Raises
+        ------
+        StudyError
+            When the study has none, or it cannot be read.
+        """
+        if self._image is None:
+            self._image = self._read_image("morphology")
+        return self._image
+
+    @property
+    def serial(self) -> bool:
+        """Whether the planes are sections cut and stained one by one."""
+        return self.info.modality == "serial-sections"
+
+    @property
+    def label_names(self) -> list[str]:
+        """The label images, sorted."""
+        return self._names("labels")
+
+    def label(self, name: str) -> Image:
+        """A label image on the morphology's frame.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none of this name.
+        """
+        self._known("label image", "labels", name)
+        return self._read_image(f"labels/{name}")
+
+    @property
+    def section_names(self) -> list[str]:
+        """The measured sections, from low z to high."""
+        order: dict[str, float] = {}
+        for name in self._names("sections"):
+            record: Any = zarr.open_group(self.path / "sections" / name, mode="r").attrs["vortex"]
+            order[name] = float(record["z_um"])
+        return sorted(order, key=lambda name: (order[name], name))
+
+    def section(self, name: str) -> anndata.AnnData:
+        """A measured section; shared by all who ask, so copy before changing it.
+
+        ``X`` holds raw counts (CSR), ``obsm["spatial"]`` x, y, z in micrometres, and
+        ``uns["vortex"]`` ``spot_diameter_um``, ``content`` and what the import recorded.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none of this name.
+        """
+        self._known("section", "sections", name)
+        if name not in self._sections:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._sections[name] = anndata.read_zarr(self.path / "sections" / name)
+        return self._sections[name]
+
+    def overlay(self, name: str) -> tuple[npt.NDArray[np.uint8], dict[str, Any]] | None:
+        """The registration overlay (y, x, rgb) of a section or plane and its record, if any."""
+        place = self.path / "overlays" / name
+        if not (place / "zarr.json").exists():
+            return None
+        array = zarr.open_array(place, mode="r")
+        return np.asarray(array[:], dtype=np.uint8), cast(dict[str, Any], array.attrs["vortex"])
+
+    @property
+    def overlay_names(self) -> list[str]:
+        """What has a registration overlay."""
+        return self._names("overlays")
+
+    # -- derived things --------------------------------------------------------------------
+
+    def derived_ids(self, kind: Kind) -> list[str]:
+        """Ids of what was derived, oldest first."""
+        made = {name: self.provenance(kind, name)["created"] for name in self._names(kind)}
+        return sorted(made, key=lambda name: (made[name], name))
+
+    def has_derived(self, kind: Kind, name: str) -> bool:
+        """Whether this id is there, whole."""
+        return (self.path / kind / name / "zarr.json").exists()
+
+    def derived(self, kind: Kind, name: str) -> zarr.Group:
+        """A derived thing's group, read-only.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none of this id.
+        """
+        self._known(kind.rstrip("s"), kind, name)
+        return zarr.open_group(self.path / kind / name, mode="r")
+
+    def provenance(self, kind: Kind, name: str) -> dict[str, Any]:
+        """What made a derived thing."""
+        return cast(dict[str, Any], self.derived(kind, name).attrs["provenance"])
+
+    # -- writing ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self, purpose: str = "writing") -> Iterator[None]:
+        """Hold the study's only pen; released when the holder ends, even by a kill.
+
+        Raises
+        ------
+        StudyError
+            When somebody else holds it: says who, where, since when and for what.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0, is_singleton=True)
+        holder = self.path / ".holder"
+        try:
+            with lock:
+                first = lock.lock_counter == 1
+                if first:
+                    me = {"pid": os.getpid(), "host": socket.gethostname()}
+                    holder.write_text(json.dumps({**me, "since": _now(), "purpose": purpose}))
+                    self._sweep()
+                try:
+                    yield
+                finally:
+                    if first:
+                        holder.unlink(missing_ok=True)
+        except Timeout as error:
+            raise StudyError(f"{self.path} is being written by {_holder(holder)}.") from error
+        except PermissionError as error:
+            raise StudyError(
+                f"{self.path} cannot be written: {error.strerror}. "
+                "Copy the study to a place where you may write, or ask its owner."
+            ) from error
+
+    def write_morphology(self, source: VolumeSource, progress: Progress = silent) -> None:
+        """Write the image volume, by chunk."""
+        with self.writing("writing morphology"), self._landing("morphology") as group:
+            write_image(group, source, self.name, progress)
+        self._image = None
+
+    def write_label(self, name: str, source: VolumeSource, progress: Progress = silent) -> None:
+        """Write a label image on the morphology's frame, by chunk."""
+        with self.writing(f"writing label {name}"), self._landing(f"labels/{name}") as group:
+            write_image(group, source, name, progress)
+
+    def write_section(
+        self,
+        name: str,
+        counts: anndata.AnnData,
+        *,
+        spot_diameter_um: float,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a measured section.
+
+        Parameters
+        ----------
+        counts
+            Raw counts in ``X`` (spots by genes), ``obsm["spatial"]`` = x, y, z in micrometres.
+        spot_diameter_um
+            Diameter of a spot, or side of a bin.
+        record
+            What the import wants to remember (files, registration, score); plain JSON types.
+        """
+        place = np.asarray(counts.obsm["spatial"], dtype=np.float64)
+        if place.ndim != 2 or place.shape[1] != 3:
+            raise StudyError(
+                f"Section {name}: obsm['spatial'] has shape {place.shape}; it needs x, y, z."
+            )
+        matrix = sp.csr_matrix(counts.X)
+        stored = anndata.AnnData(
+            X=matrix,
+            obs=counts.obs.copy(),
+            var=counts.var.copy(),
+            obsm={"spatial": place},
+            uns={
+                "vortex": {
+                    "spot_diameter_um": float(spot_diameter_um),
+                    "content": section_hash(matrix, place, list(counts.var_names)),
+                    "record": json.dumps(dict(record or {}), default=_plain),
+                }
+            },
+        )
+        with self.writing(f"writing section {name}"), self._landing(f"sections/{name}") as group:
+            with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
+                anndata.io.write_elem(group.store_path.store, group.path or "/", stored)
+            made = zarr.open_group(group.store_path, mode="r+")
+            made.attrs["vortex"] = {"z_um": float(place[:, 2].mean()) if len(place) else 0.0}
+        self._sections.pop(name, None)
+
+    def write_overlay(
+        self, name: str, rgb: npt.NDArray[np.uint8], record: Mapping[str, Any]
+    ) -> None:
+        """Keep a registration overlay (y, x, rgb) and its record (score, warning)."""
+        with self.writing(f"writing overlay {name}"):
+            draft = self.path / f".partial-{uuid.uuid4().hex[:8]}"
+            array = zarr.create_array(draft, data=np.ascontiguousarray(rgb), zarr_format=3)
+            array.attrs["vortex"] = json.loads(json.dumps(dict(record), default=_plain))
+            self._land(draft, self.path / "overlays" / name)
+
+    def write_derived(self, provenance: Provenance, fill: Callable[[zarr.Group], None]) -> str:
+        """Write a derived thing, unless it is there already; returns its id.
+
+        ``fill`` gets an empty group; what it wrote appears whole, or not at all.
+        """
+        name = provenance.id
+        if self.has_derived(provenance.kind, name):
+            return name
+        with self.writing(f"writing {provenance.kind} {name}"):
+            with self._landing(f"{provenance.kind}/{name}") as group:
+                fill(group)
+                group.attrs["provenance"] = provenance.to_json()
+        return name
+
+    @contextlib.contextmanager
+    def resuming(self, provenance: Provenance) -> Iterator[zarr.Group]:
+        """Write a derived thing that survives a kill half done.
+
+        The group is the same on every try until the block ends well; then it lands. The caller
+        records in it which parts are finished.
+        """
+        name = provenance.id
+        with self.writing(f"making {provenance.kind} {name}"):
+            draft = self.path / f".resume-{provenance.kind}-{name}"
+            group = zarr.open_group(draft, mode="a", zarr_format=3)
+            yield group
+            group.attrs["provenance"] = provenance.to_json()
+            self._land(draft, self.path / provenance.kind / name)
+
+    def remove_derived(self, kind: Kind, name: str) -> None:
+        """Forget a derived thing."""
+        self._known(kind.rstrip("s"), kind, name)
+        with self.writing(f"removing {kind} {name}"):
+            shutil.rmtree(self.path / kind / name)
+
+    # -- inner -----------------------------------------------------------------------------
+
+    def _root(self) -> zarr.Group:
+        return zarr.open_group(self.path, mode="r")
+
+    def _names(self, folder: str) -> list[str]:
+        place = self.path / folder
+        if not place.is_dir():
+            return []
+        return sorted(p.name for p in place.iterdir() if (p / "zarr.json").exists())
+
+    def _known(self, what: str, folder: str, name: str) -> None:
+        names = self._names(folder)
+        if name not in names:
+            raise UnknownNameError(what, name, names)
+
+    def _read_image(self, where: str) -> Image:
+        try:
+            return read_image(zarr.open_group(self.path / where, mode="r"))
+        except FileNotFoundError as error:
+            raise StudyError(f"{self.path} has no {where}.") from error
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise StudyError(
+                f"{self.path}: the image in {where} cannot be read ({error}). "
+                "Import the study again."
+            ) from error
+
+    @contextlib.contextmanager
+    def _landing(self, where: str) -> Iterator[zarr.Group]:
+        draft = self.path / f".partial-{uuid.uuid4().hex[:8]}"
+        try:
+            yield zarr.open_group(draft, mode="w-", zarr_format=3)
+            self._land(draft, self.path / where)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    @staticmethod
+    def _land(draft: Path, final: Path) -> None:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _replaced(final):
+            os.rename(draft, final)
+
+    def _sweep(self) -> None:
+        for left in self.path.glob(".partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def section_hash(matrix: sp.csr_matrix, place: npt.NDArray[np.float64], genes: list[str]) -> str:
+    """Content hash of a section: counts, places and gene names."""
+    digest = hashlib.blake2b("\n".join(genes).encode(), digest_size=16)
+    for part in (matrix.indptr, matrix.indices, matrix.data):
+        digest.update(np.ascontiguousarray(part).astype(np.float64).data)
+    digest.update(np.ascontiguousarray(place).data)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _replaced(final: Path) -> Iterator[None]:
+    """Move what is at ``final`` aside while its successor lands; put it back on failure."""
+    if not final.exists():
+        yield
+        return
+    aside = final.parent / f".partial-old-{uuid.uuid4().hex[:8]}"
+    os.rename(final, aside)
+    try:
+        yield
+    except BaseException:
+        os.rename(aside, final)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _holder(path: Path) -> str:
+    try:
+        who = json.loads(path.read_text())
+        return (
+            f"process {who['pid']} on {who['host']} since {who['since']} ({who['purpose']}). "
+            "Wait until it is done, or end it"
+        )
+    except (OSError, ValueError, KeyError):
+        return "another process. Wait until it is done"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
