@@ -56,7 +56,7 @@ class UnknownNameError(VortexError):
         super().__init__(f"No {kind} is named {name!r}. {hint}")
 
 
-class Cancelled(VortexError):
+class Cancelled(VortexError):  # noqa: N818 - it is no error of anybody's
     """Raised from a progress report when the job was cancelled."""
 
     def __init__(self) -> None:

@@ -12,22 +12,22 @@ import scipy.sparse as sp
 
 from vortex_model.errors import UnknownNameError, VortexError
 
+FloatArray = npt.NDArray[np.float64]
 TARGET_SUM = 1e4
 UNITS = "log1p(counts per 10,000)"
-FloatArray = npt.NDArray[np.float64]
 
 
 def normalise(
-    counts: sp.spmatrix | npt.NDArray[np.generic], totals: FloatArray | None = None
+    counts: sp.csr_matrix | FloatArray, totals: FloatArray | None = None
 ) -> sp.csr_matrix:
     """Counts (spots by genes) -> log1p of counts per 10,000 of each spot; stays sparse.
 
     ``totals`` are each spot's counts over all genes, where ``counts`` holds only some of them.
     A spot without counts stays zero.
     """
-    matrix = sp.csr_matrix(counts, dtype=np.float64, copy=True)
+    matrix = sp.csr_matrix(counts).astype(np.float64)
     if totals is None:
-        totals = np.asarray(matrix.sum(axis=1)).ravel()
+        totals = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
     factor = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
     scaled = sp.csr_matrix(sp.diags_array(factor) @ matrix)
     np.log1p(scaled.data, out=scaled.data)

@@ -81,7 +81,8 @@ class Grid:
 
     def axis_um(self, axis: int) -> FloatArray:
         """Voxel centres along one axis (0 is z, 1 is y, 2 is x), in micrometres."""
-        return self.origin_um[axis] + self.spacing_um[axis] * np.arange(self.shape[axis])
+        steps = np.arange(self.shape[axis], dtype=np.float64)
+        return self.origin_um[axis] + self.spacing_um[axis] * steps
 
     def coords(self) -> dict[str, FloatArray]:
         """Voxel centres as xarray coordinates ``{"z": ..., "y": ..., "x": ...}``."""

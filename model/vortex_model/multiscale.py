@@ -182,9 +182,8 @@ def read_image(group: zarr.Group) -> Image:
         scale, shift = dataset["coordinateTransformations"]
         array = group[dataset["path"]]
         assert isinstance(array, zarr.Array)
-        grid = Grid(
-            tuple(array.shape[1:]), tuple(scale["scale"][1:]), tuple(shift["translation"][1:])
-        )
+        _, nz, ny, nx = array.shape
+        grid = Grid((nz, ny, nx), tuple(scale["scale"][1:]), tuple(shift["translation"][1:]))
         levels.append(Level(array, grid))
     return Image(
         levels=tuple(levels),

@@ -57,7 +57,7 @@ class GeneCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             draft = place.with_name(f".{uuid.uuid4().hex}.npy")
             np.save(draft, volume, allow_pickle=False)
-            os.replace(draft, place)
+            draft.replace(place)
             self._trim()
         except OSError:
             pass  # a full or read-only disk costs speed, not the picture

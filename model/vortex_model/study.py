@@ -24,12 +24,10 @@ import json
 import os
 import shutil
 import socket
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -43,10 +41,12 @@ from filelock import FileLock, Timeout
 from vortex_model.errors import StudyError, UnknownNameError
 from vortex_model.multiscale import Image, VolumeSource, read_image, write_image
 from vortex_model.progress import Progress, silent
+from vortex_model.provenance import Kind, Provenance, now, plain
+
+__all__ = ["Kind", "Modality", "Provenance", "Study", "StudyInfo", "section_hash"]
 
 FORMAT = 1
 Modality = Literal["light-sheet", "microct", "serial-sections", "other"]
-Kind = Literal["features", "predictions", "truth"]
 StudyType = TypeVar("StudyType", bound="Study")
 
 
@@ -62,31 +62,6 @@ class StudyInfo:
     source: str = ""
     licence: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What made a derived thing; the same inputs, parameters and code give the same id."""
-
-    kind: Kind
-    inputs: Mapping[str, str]
-    """Name of each input -> its content hash or id."""
-    parameters: Mapping[str, Any]
-    code: int
-    """Raised by hand whenever the same inputs would give other numbers."""
-
-    @property
-    def id(self) -> str:
-        """Sixteen hex digits."""
-        record = [self.kind, dict(self.inputs), dict(self.parameters), self.code]
-        text = json.dumps(record, sort_keys=True, default=_plain)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types, with the versions of what computes."""
-        versions = {name: version(name) for name in ("numpy", "scipy", "zarr", "anndata")}
-        record = {**asdict(self), "id": self.id, "versions": versions, "created": _now()}
-        return cast(dict[str, Any], json.loads(json.dumps(record, default=_plain)))
 
 
 class Study:
@@ -158,14 +133,14 @@ class Study:
         draft = final.parent / f".partial-{final.name}-{uuid.uuid4().hex[:8]}"
         try:
             root = zarr.open_group(draft, mode="w-", zarr_format=3)
-            root.attrs["vortex"] = {"format": FORMAT, "created": _now(), **asdict(info)}
+            root.attrs["vortex"] = {"format": FORMAT, "created": now(), **asdict(info)}
             for folder in ("labels", "sections", "overlays", "features", "predictions", "truth"):
                 root.create_group(folder)
             study = cls(draft)
             with study.writing("import"):
                 yield study
             with _replaced(final):
-                os.rename(draft, final)
+                draft.rename(final)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -251,10 +226,9 @@ class Study:
 
     def overlay(self, name: str) -> tuple[npt.NDArray[np.uint8], dict[str, Any]] | None:
         """The registration overlay (y, x, rgb) of a section or plane and its record, if any."""
-        place = self.path / "overlays" / name
-        if not (place / "zarr.json").exists():
+        if name not in self.overlay_names:
             return None
-        array = zarr.open_array(place, mode="r")
+        array = zarr.open_array(self.path / "overlays" / name, mode="r")
         return np.asarray(array[:], dtype=np.uint8), cast(dict[str, Any], array.attrs["vortex"])
 
     @property
@@ -306,7 +280,7 @@ class Study:
                 first = lock.lock_counter == 1
                 if first:
                     me = {"pid": os.getpid(), "host": socket.gethostname()}
-                    holder.write_text(json.dumps({**me, "since": _now(), "purpose": purpose}))
+                    holder.write_text(json.dumps({**me, "since": now(), "purpose": purpose}))
                     self._sweep()
                 try:
                     yield
@@ -366,13 +340,13 @@ class Study:
                 "vortex": {
                     "spot_diameter_um": float(spot_diameter_um),
                     "content": section_hash(matrix, place, list(counts.var_names)),
-                    "record": json.dumps(dict(record or {}), default=_plain),
+                    "record": json.dumps(dict(record or {}), default=plain),
                 }
             },
         )
         with self.writing(f"writing section {name}"), self._landing(f"sections/{name}") as group:
             with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
-                anndata.io.write_elem(group.store_path.store, group.path or "/", stored)
+                anndata.io.write_elem(group, "/", stored)
             made = zarr.open_group(group.store_path, mode="r+")
             made.attrs["vortex"] = {"z_um": float(place[:, 2].mean()) if len(place) else 0.0}
         self._sections.pop(name, None)
@@ -384,7 +358,7 @@ class Study:
         with self.writing(f"writing overlay {name}"):
             draft = self.path / f".partial-{uuid.uuid4().hex[:8]}"
             array = zarr.create_array(draft, data=np.ascontiguousarray(rgb), zarr_format=3)
-            array.attrs["vortex"] = json.loads(json.dumps(dict(record), default=_plain))
+            array.attrs["vortex"] = json.loads(json.dumps(dict(record), default=plain))
             self._land(draft, self.path / "overlays" / name)
 
     def write_derived(self, provenance: Provenance, fill: Callable[[zarr.Group], None]) -> str:
@@ -395,10 +369,10 @@ class Study:
         name = provenance.id
         if self.has_derived(provenance.kind, name):
             return name
-        with self.writing(f"writing {provenance.kind} {name}"):
-            with self._landing(f"{provenance.kind}/{name}") as group:
-                fill(group)
-                group.attrs["provenance"] = provenance.to_json()
+        where = f"{provenance.kind}/{name}"
+        with self.writing(f"writing {where}"), self._landing(where) as group:
+            fill(group)
+            group.attrs["provenance"] = provenance.to_json()
         return name
 
     @contextlib.contextmanager
@@ -462,7 +436,7 @@ class Study:
     def _land(draft: Path, final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         with _replaced(final):
-            os.rename(draft, final)
+            draft.rename(final)
 
     def _sweep(self) -> None:
         for left in self.path.glob(".partial-*"):
@@ -485,11 +459,11 @@ def _replaced(final: Path) -> Iterator[None]:
         yield
         return
     aside = final.parent / f".partial-old-{uuid.uuid4().hex[:8]}"
-    os.rename(final, aside)
+    final.rename(aside)
     try:
         yield
     except BaseException:
-        os.rename(aside, final)
+        aside.rename(final)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -503,17 +477,3 @@ def _holder(path: Path) -> str:
         )
     except (OSError, ValueError, KeyError):
         return "another process. Wait until it is done"
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
