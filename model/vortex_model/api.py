@@ -1,0 +1,113 @@
+"""The Study that notebooks and scripts use: the store on disk with its verbs at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vortex_model import study as store
+from vortex_model.features import Features, compute_features
+from vortex_model.prediction import Prediction
+from vortex_model.progress import Progress, silent
+
+
+class Study(store.Study):
+    """One tissue block; see :class:`vortex_model.study.Study` for what it holds.
+
+    Examples
+    --------
+    >>> from vortex_model import Study
+    >>> study = Study.open("block.zarr")  # doctest: +SKIP
+    >>> study.finetune(sections=["C4"]).gene("ERBB2")  # doctest: +SKIP
+    """
+
+    def features(
+        self,
+        encoder: str = "texture",
+        *,
+        spacing_um: float | None = None,
+        progress: Progress = silent,
+    ) -> Features:
+        """Encode the morphology on the token lattice, or find that it was done before.
+
+        Parameters
+        ----------
+        encoder
+            A name of the registry: ``texture``, ``timm:NAME``.
+        spacing_um
+            Wanted spacing of the token lattice in-plane; by default derived from the study.
+        """
+        name = compute_features(self, encoder, spacing_um=spacing_um, progress=progress)
+        return Features.load(self, name)
+
+    def finetune(
+        self,
+        sections: Sequence[str] | None = None,
+        *,
+        panel: str = "hvg:1000",
+        predictor: str = "gp",
+        encoder: str = "texture",
+        progress: Progress = silent,
+    ) -> Prediction:
+        """Learn from measured sections and predict every gene of the panel in the whole block.
+
+        Parameters
+        ----------
+        sections
+            Names of the sections to learn from; all by default.
+        panel
+            ``hvg:N``, ``top:N``, ``all``, or gene names separated by commas.
+        predictor
+            ``gp`` (default), ``ridge``, ``knn``, ``nearest`` or ``mean``.
+        encoder
+            What the morphology is encoded by.
+
+        Raises
+        ------
+        VortexError
+            When a name is unknown or there is nothing to learn from.
+        """
+        from vortex_model.training.finetune import finetune
+
+        name = finetune(
+            self,
+            sections=sections,
+            panel=panel,
+            predictor=predictor,
+            encoder=encoder,
+            progress=progress,
+        )
+        return Prediction.load(self, name)
+
+    def prediction(self, name: str | None = None) -> Prediction:
+        """A prediction by its id; the newest when none is given.
+
+        Raises
+        ------
+        StudyError
+            When nothing was predicted yet.
+        """
+        return Prediction.load(self, name)
+
+    def evaluate(
+        self,
+        train: Sequence[str],
+        test: Sequence[str],
+        *,
+        genes: str = "hvg:250",
+        predictor: str = "gp",
+        encoder: str = "texture",
+        progress: Progress = silent,
+    ) -> dict[str, Any]:
+        """Learn from some sections, compare with others; see ``vortex_model.evaluate``."""
+        from vortex_model.evaluate import evaluate
+
+        return evaluate(
+            self,
+            train=train,
+            test=test,
+            genes=genes,
+            predictor=predictor,
+            encoder=encoder,
+            progress=progress,
+        )

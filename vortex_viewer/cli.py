@@ -1,0 +1,295 @@
+"""vortex-viewer: one command a job, thin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from vortex_model.errors import Cancelled, VortexError
+from vortex_viewer import __version__, terminal
+
+app = typer.Typer(
+    name="vortex-viewer",
+    help="Any gene of a tissue block in 3D, in a browser.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyPath = Annotated[Path, typer.Argument(help="The study, NAME.zarr.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a study that is there.")]
+EncoderName = Annotated[str, typer.Option(help="What encodes the morphology; see 'encoders'.")]
+PredictorName = Annotated[str, typer.Option(help="gp, ridge, knn, nearest or mean.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def names(text: str | None) -> list[str] | None:
+    """``C3,C5`` as a list; nothing given stays nothing."""
+    return None if text is None else [n.strip() for n in text.split(",") if n.strip()]
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    """Any gene of a tissue block in 3D, in a browser."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    studies: Annotated[
+        Optional[list[Path]],  # noqa: UP007, UP045 - typer reads it at run time
+        typer.Argument(help="Studies, NAME.zarr; the demo when none is given.", show_default=False),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Any but loopback opens it to others.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 5006,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
+    allow_origin: Annotated[
+        Optional[list[str]],  # noqa: UP007, UP045
+        typer.Option(help="host[:port] under which a proxy shows this server; repeatable."),
+    ] = None,
+) -> None:
+    """Show studies in a browser: genes in 3D beside the morphology."""
+    from vortex_viewer.demo import demo_study
+    from vortex_viewer.server import serve as run
+
+    chosen = studies or [demo_study(terminal.progress)]
+    run(
+        chosen,
+        host=host,
+        port=port,
+        open_browser=open_browser,
+        allowed_origins=tuple(allow_origin or ()),
+    )
+
+
+@app.command("import")
+def import_(
+    manifest: Annotated[Path, typer.Argument(help="The manifest, YAML; see docs/manifest.md.")],
+    study: Annotated[
+        Optional[Path],  # noqa: UP007, UP045
+        typer.Argument(help="Where the study goes, NAME.zarr.", show_default=False),
+    ] = None,
+    root_dir: Annotated[
+        Optional[Path],  # noqa: UP007, UP045
+        typer.Option(
+            "--root", help="Folder that the manifest's paths start from; its own by default."
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look for mistakes; list them all.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a study from files: a volume or serial sections, and measured sections."""
+    from vortex_model import io
+
+    if check:
+        problems = io.check(manifest, root_dir)
+        for problem in problems:
+            typer.echo(f"  - {problem}", err=True)
+        typer.echo(
+            f"{manifest}: " + (f"{len(problems)} problem(s)." if problems else "no problem.")
+        )
+        raise typer.Exit(1 if problems else 0)
+    if study is None:
+        raise VortexError("Name the study to make: vortex-viewer import MANIFEST NAME.zarr.")
+    with terminal.progress("Importing") as report:
+        made = io.import_study(manifest, study, root=root_dir, overwrite=overwrite, progress=report)
+    typer.echo(f"Made {made}. Next: vortex-viewer finetune {made}")
+
+
+@app.command()
+def demo(
+    study: StudyPath,
+    seed: Annotated[int, typer.Option(help="Another seed, another block.")] = 7,
+    size: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(help="Voxels along z, y, x, such as 96,384,384.", show_default=False),
+    ] = None,
+    voxel: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(help="Micrometres a voxel along z, y, x, such as 5,3,3.", show_default=False),
+    ] = None,
+    sections: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(
+            help="Depths of the measured sections, as fractions: 0.3,0.7.", show_default=False
+        ),
+    ] = None,
+    finetune: Annotated[
+        bool, typer.Option(help="Also predict, so that genes show at once.")
+    ] = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a phantom: a made-up tissue block whose true 3D expression is known."""
+    from vortex_viewer.demo import make_demo
+
+    with terminal.progress("Making the phantom") as report:
+        make_demo(
+            study,
+            seed=seed,
+            size=size,
+            voxel=voxel,
+            sections=sections,
+            predict=finetune,
+            overwrite=overwrite,
+            progress=report,
+        )
+    typer.echo(f"Made {study}. Next: vortex-viewer serve {study}")
+
+
+@app.command()
+def features(
+    study: StudyPath,
+    encoder: EncoderName = "texture",
+    spacing: Annotated[
+        Optional[float],  # noqa: UP007, UP045
+        typer.Option(help="Micrometres between tokens; derived when not given."),
+    ] = None,
+) -> None:
+    """Encode the morphology once; resumes where a stopped run left off."""
+    from vortex_model import Study
+
+    with terminal.progress("Encoding") as report:
+        made = Study.open(study).features(encoder, spacing_um=spacing, progress=report)
+    shape = " x ".join(str(n) for n in made.grid.shape)
+    typer.echo(f"{len(made.channel_names)} features on {shape} tokens (z, y, x).")
+
+
+@app.command()
+def finetune(
+    study: StudyPath,
+    sections: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(help="Sections to learn from: C3,C4; all when not given."),
+    ] = None,
+    panel: Annotated[
+        str, typer.Option(help="hvg:N, top:N, all, or genes separated by commas.")
+    ] = "hvg:1000",
+    predictor: PredictorName = "gp",
+    encoder: EncoderName = "texture",
+) -> None:
+    """Learn from measured sections; predict every gene of the panel in the whole block."""
+    from vortex_model import Study
+
+    with terminal.progress("Fine-tuning") as report:
+        made = Study.open(study).finetune(
+            names(sections), panel=panel, predictor=predictor, encoder=encoder, progress=report
+        )
+    best = made.genes.sort_values("reliability", ascending=False).head(8)
+    typer.echo(f"Prediction {made.id}: {len(made.genes)} genes. The most reliable:")
+    terminal.table(
+        ["gene", "held-out Pearson r", "95 % interval"],
+        [
+            [gene, f"{row.reliability:.2f}", f"{row.low:.2f} to {row.high:.2f}"]
+            for gene, row in best.iterrows()
+        ],
+    )
+
+
+@app.command()
+def evaluate(
+    study: StudyPath,
+    train: Annotated[str, typer.Option(help="Sections to learn from: C4 or C4,C3.")],
+    test: Annotated[str, typer.Option(help="Sections held out: C3,C5.")],
+    genes: Annotated[str, typer.Option(help="hvg:N, top:N, all, or gene names.")] = "hvg:250",
+    predictor: PredictorName = "gp",
+    encoder: EncoderName = "texture",
+    as_json: AsJson = False,
+) -> None:
+    """Pearson correlation per gene on held-out sections, with interval and baselines."""
+    from vortex_model import Study
+
+    with terminal.progress("Evaluating") as report:
+        result = Study.open(study).evaluate(
+            names(train) or [],
+            names(test) or [],
+            genes=genes,
+            predictor=predictor,
+            encoder=encoder,
+            progress=report,
+        )
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    held_out = list(result["sections"])
+    rows = [
+        [result["predictor"]]
+        + [
+            f"{s['pearson']:.3f} [{s['low']:.3f}, {s['high']:.3f}]"
+            for s in result["sections"].values()
+        ]
+    ]
+    rows += [
+        [name] + [f"{scores[s]:.3f}" for s in held_out]
+        for name, scores in result["baselines"].items()
+    ]
+    terminal.table(["predictor", *held_out], rows)
+
+
+@app.command()
+def encoders(as_json: AsJson = False) -> None:
+    """List the image encoders, and which of them can be used now."""
+    from vortex_model.encoders import available
+
+    rows = available()
+    if as_json:
+        typer.echo(json.dumps([row.to_json() for row in rows], indent=2))
+        return
+    terminal.table(
+        ["encoder", "usable", "licence", "why not"],
+        [[r.name, "yes" if r.usable else "no", r.licence, r.why] for r in rows],
+    )
+
+
+@app.command()
+def info(study: StudyPath, as_json: AsJson = False) -> None:
+    """Tell what a study holds."""
+    from vortex_viewer.describe import describe
+
+    record = describe(study)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+        return
+    terminal.table(["", record["name"]], [[k, str(v)] for k, v in record.items() if k != "name"])
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what works on this machine: device, rendering, browser, extras."""
+    from vortex_viewer.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([f.to_json() for f in findings], indent=2))
+    else:
+        terminal.table(
+            ["part", "state", "found", "what to do"],
+            [[f.part, f.state, f.found, f.remedy] for f in findings],
+        )
+    raise typer.Exit(1 if any(f.state == "broken" for f in findings) else 0)
+
+
+def main() -> None:
+    """Run a command; a user's mistake ends in one clear sentence and exit code 1."""
+    try:
+        app()
+    except Cancelled as stop:
+        sys.stderr.write(f"{stop}\n")
+        sys.exit(130)
+    except VortexError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(1)
