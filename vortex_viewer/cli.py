@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ def root(
 @app.command()
 def serve(
     studies: Annotated[
-        Optional[list[Path]],  # noqa: UP007, UP045 - typer reads it at run time
+        list[Path] | None,
         typer.Argument(help="Studies, NAME.zarr; the demo when none is given.", show_default=False),
     ] = None,
     host: Annotated[
@@ -57,7 +57,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 5006,
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
     allow_origin: Annotated[
-        Optional[list[str]],  # noqa: UP007, UP045
+        list[str] | None,
         typer.Option(help="host[:port] under which a proxy shows this server; repeatable."),
     ] = None,
 ) -> None:
@@ -79,11 +79,11 @@ def serve(
 def import_(
     manifest: Annotated[Path, typer.Argument(help="The manifest, YAML; see docs/manifest.md.")],
     study: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Path | None,
         typer.Argument(help="Where the study goes, NAME.zarr.", show_default=False),
     ] = None,
     root_dir: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Path | None,
         typer.Option(
             "--root", help="Folder that the manifest's paths start from; its own by default."
         ),
@@ -116,15 +116,15 @@ def demo(
     study: StudyPath,
     seed: Annotated[int, typer.Option(help="Another seed, another block.")] = 7,
     size: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Voxels along z, y, x, such as 96,384,384.", show_default=False),
     ] = None,
     voxel: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Micrometres a voxel along z, y, x, such as 5,3,3.", show_default=False),
     ] = None,
     sections: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(
             help="Depths of the measured sections, as fractions: 0.3,0.7.", show_default=False
         ),
@@ -156,7 +156,7 @@ def features(
     study: StudyPath,
     encoder: EncoderName = "texture",
     spacing: Annotated[
-        Optional[float],  # noqa: UP007, UP045
+        float | None,
         typer.Option(help="Micrometres between tokens; derived when not given."),
     ] = None,
 ) -> None:
@@ -173,7 +173,7 @@ def features(
 def finetune(
     study: StudyPath,
     sections: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Sections to learn from: C3,C4; all when not given."),
     ] = None,
     panel: Annotated[

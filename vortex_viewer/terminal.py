@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich import box, progress as rich_progress
+from rich import box
+from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Table
 
