@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 EXTRAS := dev,spatialdata
 
-.PHONY: help install serve test system check unit browser format accuracy clean
+.PHONY: help install serve test system check unit browser format accuracy constraints clean
 
 help:
 	@echo "make serve     install, make the demo study, serve it"
@@ -54,6 +54,13 @@ format: install
 
 accuracy: install
 	$(BIN)/python tests/bench/accuracy.py
+
+# Resolves anew, without the old pins; run the tests before you commit what it wrote.
+constraints:
+	rm -rf build/resolve && $(PYTHON) -m venv build/resolve
+	build/resolve/bin/python -m pip install --quiet '.[$(EXTRAS)]'
+	( echo "# Every package, pinned: the versions that were tested together. Refresh with 'make constraints'."; \
+	  build/resolve/bin/python -m pip freeze --exclude vortex-viewer | sed 's/+cpu//' ) > constraints.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

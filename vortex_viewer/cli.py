@@ -33,16 +33,21 @@ def names(text: str | None) -> list[str] | None:
     return None if text is None else [n.strip() for n in text.split(",") if n.strip()]
 
 
+def tell_version(asked: bool) -> None:
+    """Print the version and leave, whatever else was typed."""
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=tell_version),
     ] = False,
 ) -> None:
     """Any gene of a tissue block in 3D, in a browser."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 @app.command()
