@@ -1,4 +1,12 @@
-"""What an image encoder is: a block of morphology with its context in, tokens out."""
+"""What an image encoder is: a block of morphology with its context in, tokens out.
+
+An encoder works in two steps, so that every voxel is encoded once however wide the context:
+
+1. :meth:`Encoding.encode` turns a block of voxels into tokens on the lattice; a voxel's context
+   reaches as far as ``halo_um``.
+2. :meth:`Encoding.context` turns tokens with their neighbours into features; that context is
+   wide (hundreds of micrometres) and cheap, as there are few tokens.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +22,31 @@ from vortex_model.multiscale import Channel
 
 Floats = npt.NDArray[np.float32]
 
+ALIGN = 8
+"""A block starts at a multiple of so many voxels of its level: what an encoder does on a coarser
+copy then agrees between blocks."""
+
 
 @dataclass(frozen=True)
 class Block:
     """A part of the morphology, context included, as an encoder gets it.
+
+    It ends where the image ends; nothing is made up beyond the edge.
 
     Attributes
     ----------
     voxels
         (c, z, y, x), the image's own values as float32.
     grid
-        The grid of ``voxels``.
+        The grid of ``voxels``; on each axis it starts at a multiple of ``ALIGN`` voxels of its
+        level, planes of serial sections excepted.
     tissue
-        (z, y, x) bool, on the same grid; false beyond the image's edge.
+        (z, y, x) bool, on the same grid.
     channels
         The channels, in order.
     scales
-        Per channel (low, high): the whole study's robust range, so that blocks agree
-        (channel mode or background, and bright end), measured once before encoding.
+        Per channel (low, high) as :func:`vortex_model.tissue.channel_ranges` measures them once
+        for the whole study, so that blocks agree.
     """
 
     voxels: Floats
@@ -41,8 +56,77 @@ class Block:
     scales: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is going to be encoded, so that an encoder can choose its scales.
+
+    Attributes
+    ----------
+    channels
+        The morphology's channels.
+    voxel_um
+        Spacing (z, y, x) of the level that is read.
+    token_um
+        Spacing (z, y, x) of the token lattice; a whole number of voxels on each axis.
+    planar
+        Whether planes are encoded one by one (serial sections, or a single plane).
+    """
+
+    channels: tuple[Channel, ...]
+    voxel_um: tuple[float, float, float]
+    token_um: tuple[float, float, float]
+    planar: bool
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether this is a brightfield colour image."""
+        return [c.role for c in self.channels] == ["red", "green", "blue"]
+
+
+class Encoding(Protocol):
+    """An encoder set up for one subject.
+
+    Attributes
+    ----------
+    halo_um
+        How much context (z, y, x) it needs around the voxels that are encoded.
+    context_um
+        How much context (z, y, x) :meth:`context` needs around the tokens.
+    token_count
+        Number of channels that :meth:`encode` makes.
+    channel_names
+        Name of each feature channel.
+    groups
+        Name of the group each feature channel belongs to (a scale or a kind); predictors weigh
+        groups, not single channels.
+    block_voxels
+        How many voxels along (z, y, x) make a block of good size, halo excluded.
+    threads
+        Whether several blocks may be encoded at a time.
+    """
+
+    halo_um: tuple[float, float, float]
+    context_um: tuple[float, float, float]
+    token_count: int
+    channel_names: tuple[str, ...]
+    groups: tuple[str, ...]
+    block_voxels: tuple[int, int, int]
+    threads: bool
+
+    def encode(self, block: Block, lattice: Grid) -> Floats:
+        """Tokens (token, z, y, x) at the places of ``lattice``, which lies inside ``block``."""
+        ...
+
+    def context(self, tokens: Floats, weight: Floats) -> Floats:
+        """Features (channel, z, y, x) from tokens (token, z, y, x) that surround each other.
+
+        ``weight`` (z, y, x) is the part of each token that is tissue; tokens are 0 where it is.
+        """
+        ...
+
+
 class Encoder(Protocol):
-    """One image encoder, ready to run.
+    """One image encoder, as the registry makes it.
 
     Attributes
     ----------
@@ -52,13 +136,6 @@ class Encoder(Protocol):
         Raised by hand when the same voxels would give other features.
     spacing_um
         The micrometres a voxel that it wants in-plane; features.py reads the level nearest.
-    halo_um
-        How much context (z, y, x) it needs around a block, in micrometres.
-    channel_names
-        Name of each output channel.
-    groups
-        Name of the group each output channel belongs to (a scale or a kind); predictors weigh
-        groups, not single channels.
     parameters
         All that the output depends on besides the voxels; part of the features' id.
     """
@@ -66,11 +143,8 @@ class Encoder(Protocol):
     name: str
     code: int
     spacing_um: float
-    halo_um: tuple[float, float, float]
-    channel_names: tuple[str, ...]
-    groups: tuple[str, ...]
     parameters: Mapping[str, Any]
 
-    def encode(self, block: Block, lattice: Grid) -> Floats:
-        """Features (channel, z, y, x) at the voxels of ``lattice``, which lies inside ``block``."""
+    def prepare(self, subject: Subject) -> Encoding:
+        """Set the encoder up for what it is going to encode."""
         ...

@@ -1,0 +1,141 @@
+"""Voxels -> tokens -> wider windows: masked means and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from vortex_model.encoders.base import Floats
+from vortex_model.grid import Grid
+
+TINY = np.float32(1e-6)
+REACH = 3.0
+"""Gaussians end at so many standard deviations."""
+
+
+class Pool:
+    """Sums over the voxels of each token of a lattice that lies inside a block.
+
+    Parameters
+    ----------
+    grid
+        The block's voxels.
+    lattice
+        Tokens; each is a whole number of the block's voxels wide, the last one of an image
+        perhaps cut.
+    tissue
+        (z, y, x) bool on ``grid``.
+    """
+
+    def __init__(self, grid: Grid, lattice: Grid, tissue: npt.NDArray[np.bool_]) -> None:
+        self.shape = lattice.shape
+        self._box: list[slice] = []
+        self._starts: list[npt.NDArray[np.int64]] = []
+        for n, step, token, count, (low, _), (first, _) in zip(
+            grid.shape,
+            grid.spacing_um,
+            lattice.spacing_um,
+            lattice.shape,
+            grid.bounds_um,
+            lattice.bounds_um,
+            strict=True,
+        ):
+            factor = round(token / step)
+            start = round((first - low) / step)
+            stop = min(n, start + factor * count)
+            self._box.append(slice(start, stop))
+            self._starts.append(np.arange(0, stop - start, factor))
+        self._tissue = tissue[tuple(self._box)].astype(np.float32)
+        self.count = self._sum(self._tissue)
+        """Tissue voxels of each token, (z, y, x)."""
+        whole = [
+            np.diff(np.append(s, b.stop - b.start))
+            for s, b in zip(self._starts, self._box, strict=True)
+        ]
+        voxels = whole[0][:, None, None] * whole[1][:, None] * whole[2]
+        self.weight: Floats = np.asarray(self.count / voxels, dtype=np.float32)
+        """Part of each token that is tissue, (z, y, x)."""
+
+    def mean(self, values: Floats) -> Floats:
+        """Mean over each token's tissue voxels, of ``values`` (z, y, x) on the block's grid."""
+        part = values[tuple(self._box)] * self._tissue
+        return np.asarray(self._sum(part) / np.maximum(self.count, TINY), dtype=np.float32)
+
+    def moments(self, values: Floats) -> tuple[Floats, Floats]:
+        """Mean and mean square over each token's tissue voxels."""
+        part = values[tuple(self._box)]
+        weighted = part * self._tissue
+        count = np.maximum(self.count, TINY)
+        first = self._sum(weighted) / count
+        weighted *= part
+        return np.asarray(first), np.asarray(self._sum(weighted) / count)
+
+    def _sum(self, values: Floats) -> Floats:
+        for axis, starts in enumerate(self._starts):
+            values = np.add.reduceat(values, starts, axis=axis)
+        return np.asarray(values, dtype=np.float32)
+
+
+def gaussian(values: Floats, sigma: Sequence[float]) -> Floats:
+    """Gaussian blur by ``sigma`` (z, y, x) in voxels; too small a sigma leaves an axis alone."""
+    for axis, s in enumerate(sigma):
+        if s > 0.25 and values.shape[axis] > 1:
+            values = ndimage.gaussian_filter1d(values, s, axis=axis, mode="nearest", truncate=REACH)
+    return values
+
+
+class Windows:
+    """Masked Gaussian means of tokens, one window width after the other.
+
+    Parameters
+    ----------
+    token_um
+        Spacing (z, y, x) of the tokens.
+    widths_um
+        Width of each window: that of a box of equal variance. The first is the token itself.
+    planar
+        Whether windows stay in their plane.
+    """
+
+    def __init__(self, token_um: Sequence[float], widths_um: Sequence[float], planar: bool) -> None:
+        self.widths_um = tuple(widths_um)
+        self._sigma = []
+        for width in self.widths_um:
+            sigma = [np.sqrt(max(0.0, width**2 - t**2) / 12.0) / t for t in token_um]
+            if planar:
+                sigma[0] = 0.0
+            self._sigma.append(tuple(sigma))
+
+    def reach_um(self, token_um: Sequence[float]) -> tuple[float, float, float]:
+        """How far (z, y, x) the widest window sees."""
+        z, y, x = (
+            max(np.ceil(REACH * s[axis]) + 1 if s[axis] > 0.25 else 0 for s in self._sigma) * t
+            for axis, t in enumerate(token_um)
+        )
+        return float(z), float(y), float(x)
+
+    def means(self, number: int, tokens: Floats, weight: Floats) -> Floats:
+        """Means (token, z, y, x) over one window of the tokens that are tissue."""
+        sigma = self._sigma[number]
+        total = np.maximum(gaussian(weight, sigma), TINY)
+        return np.stack([gaussian(t * weight, sigma) / total for t in tokens])
+
+
+def eigenvalues2(yy: Floats, yx: Floats, xx: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues of symmetric 2x2 matrices, larger first."""
+    half = (yy + xx) / 2
+    root = np.sqrt(((yy - xx) / 2) ** 2 + yx**2)
+    return np.asarray(half + root), np.asarray(np.maximum(half - root, 0))
+
+
+def eigenvalues3(tensor: Floats) -> Floats:
+    """Eigenvalues (3, ...), largest first, of symmetric matrices (zz, yy, xx, zy, zx, yx)."""
+    zz, yy, xx, zy, zx, yx = tensor
+    matrix = np.stack(
+        [np.stack([zz, zy, zx], -1), np.stack([zy, yy, yx], -1), np.stack([zx, yx, xx], -1)], -2
+    )
+    found = np.linalg.eigvalsh(matrix)
+    return np.asarray(np.maximum(np.moveaxis(found, -1, 0)[::-1], 0), dtype=np.float32)

@@ -1,0 +1,352 @@
+"""From an image to its token lattice, part by part: what is read, encoded, widened, kept.
+
+Two passes over the lattice, each by chunk: voxels -> tokens (the dear one), tokens -> features.
+A chunk counts as done once its mark is on disk, after its data; so a killed run loses at most
+the chunks in hand, and ends in the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from vortex_model import tissue
+from vortex_model.encoders.base import ALIGN, Block, Encoder, Encoding, Floats, Subject
+from vortex_model.encoders.pooling import Pool
+from vortex_model.errors import VortexError
+from vortex_model.grid import Grid
+from vortex_model.multiscale import Image, Level
+from vortex_model.progress import Progress
+
+MOST_TOKENS = 1_000_000
+FEWEST_VOXELS = 3
+"""A token is at least so many voxels wide, unless the user asks for finer ones."""
+WITHOUT_SECTIONS_UM = 40.0
+FINEST_TOKEN_UM = 12.0
+"""About a cell: finer tokens by default would only repeat their neighbours."""
+LEAST_TISSUE = 0.25
+"""A token is tissue when at least this part of its voxels is."""
+WORKERS = 2
+LARGEST = 60_000.0
+
+Box = tuple[slice, slice, slice]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is read, onto which lattice, by which encoding, in which chunks of tokens."""
+
+    level: Level
+    lattice: Grid
+    factor: tuple[int, int, int]
+    subject: Subject
+    encoding: Encoding
+    unit: tuple[int, int, int]
+    chunk: tuple[int, int, int]
+
+    def units(self) -> list[Box]:
+        """Parts of the lattice that are encoded one by one."""
+        counts = [-(-n // u) for n, u in zip(self.lattice.shape, self.unit, strict=True)]
+        return [
+            _box(
+                [i * u for i, u in zip(number, self.unit, strict=True)],
+                [
+                    min((i + 1) * u, n)
+                    for i, u, n in zip(number, self.unit, self.lattice.shape, strict=True)
+                ],
+            )
+            for number in np.ndindex(*counts)
+        ]
+
+
+def plan(
+    image: Image,
+    encoder: Encoder,
+    serial: bool,
+    spacing_um: float | None,
+    diameters_um: Sequence[float],
+) -> Layout:
+    """Choose level, token lattice and chunks.
+
+    Raises
+    ------
+    VortexError
+        When ``spacing_um`` is not positive, or finer than a voxel of the image.
+    """
+    planar = serial or image.grid.shape[0] == 1
+    level = _level(image, encoder.spacing_um, planar)
+    voxel = level.grid.spacing_um
+    finest = max(image.grid.spacing_um[1:])
+    if spacing_um is not None:
+        if not spacing_um > 0:
+            raise VortexError(f"The token lattice needs a positive spacing, not {spacing_um} um.")
+        if spacing_um < finest * 0.999:
+            raise VortexError(
+                f"A token lattice of {spacing_um:g} um is finer than the voxels "
+                f"({finest:g} um). Give at least {finest:g} um."
+            )
+        factor = _factor(level.grid, spacing_um, planar)
+    else:
+        factor = _default_factor(level.grid, planar, diameters_um)
+    lattice = level.grid.coarsen(factor)
+    subject = Subject(image.channels, voxel, lattice.spacing_um, planar)
+    encoding = encoder.prepare(subject)
+    unit: list[int] = []
+    chunk: list[int] = []
+    for axis, (size, f, n) in enumerate(
+        zip(encoding.block_voxels, factor, lattice.shape, strict=True)
+    ):
+        tokens = 1 if planar and axis == 0 else max(4, size // f)
+        tokens = tokens // 16 * 16 if tokens >= 16 else 1 << (tokens.bit_length() - 1)
+        unit.append(tokens)
+        chunk.append(min(tokens, 16, n))
+    return Layout(
+        level, lattice, factor, subject, encoding, cast(Any, tuple(unit)), cast(Any, tuple(chunk))
+    )
+
+
+def _level(image: Image, spacing_um: float, planar: bool) -> Level:
+    """The coarsest level still as fine as the encoder wants; serial planes stay apart."""
+    planes = image.grid.shape[0]
+    levels = [lv for lv in image.levels if not planar or lv.grid.shape[0] == planes]
+    fit = [lv for lv in levels if max(lv.grid.spacing_um[1:]) <= spacing_um * 1.001]
+    return fit[-1] if fit else levels[0]
+
+
+def _factor(voxels: Grid, want_um: float, planar: bool) -> tuple[int, int, int]:
+    z, y, x = (
+        max(1, min(n, round(want_um / s)))
+        for s, n in zip(voxels.spacing_um, voxels.shape, strict=True)
+    )
+    return (1 if planar else z), y, x
+
+
+def _default_factor(
+    voxels: Grid, planar: bool, diameters_um: Sequence[float]
+) -> tuple[int, int, int]:
+    want = min(diameters_um) / 3 if len(diameters_um) else WITHOUT_SECTIONS_UM
+    want = max(want, FINEST_TOKEN_UM, FEWEST_VOXELS * max(voxels.spacing_um[1:]))
+    factor = _factor(voxels, want, planar)
+    while np.prod([float(n) for n in voxels.coarsen(factor).shape]) > MOST_TOKENS:
+        want *= 1.05
+        factor = _factor(voxels, want, planar)
+    return factor
+
+
+class Job:
+    """The two passes over one layout, kept in ``group``; goes on from what is there."""
+
+    def __init__(self, group: zarr.Group, layout: Layout, image: Image) -> None:
+        self._group, self._layout, self._image = group, layout, image
+        shape, chunk = layout.lattice.shape, layout.chunk
+        count, channels = layout.encoding.token_count, len(layout.encoding.channel_names)
+        self._units = layout.units()
+        self._tokens = self._array("tokens", (count, *shape), (count, *chunk), "float32")
+        self._weight = self._array("weight", shape, chunk, "float32")
+        self._mask_array = self._array("mask", shape, chunk, "bool")
+        self._array_out = self._array("array", (channels, *shape), (channels, *chunk), "float16")
+        self._encoded = self._array("encoded", (len(self._units),), (1,), "uint8")
+        self._widened = self._array("widened", (len(self._units),), (1,), "uint8")
+
+    @staticmethod
+    def tidy(group: zarr.Group) -> None:
+        """Drop what only the passes needed."""
+        for name in ("tokens", "weight", "encoded", "widened"):
+            if name in group:
+                del group[name]
+
+    def encode(self, progress: Progress) -> None:
+        """First pass: voxels -> tokens."""
+        todo = np.flatnonzero(np.asarray(self._encoded[:]) == 0)
+        if not len(todo):
+            return
+        layout = self._layout
+        gib = np.prod([float(n) for n in self._array_out.shape]) * 2 / 2**30
+        progress(0.0, f"finding tissue; features will take up to {gib:.2f} GiB before packing")
+        step = max(layout.lattice.spacing_um[1:]) / 3
+        mask, where = tissue.tissue_mask(self._image, step, layout.subject.planar)
+        ranges = tissue.channel_ranges(self._image, layout.subject.planar)
+        look = [
+            np.clip(
+                np.floor((layout.level.grid.axis_um(a) - where.bounds_um[a][0]) / s), 0, n - 1
+            ).astype(np.int64)
+            for a, (s, n) in enumerate(zip(where.spacing_um, where.shape, strict=True))
+        ]
+        begin, total = time.monotonic(), len(self._units)
+
+        def work(number: int) -> tuple[Floats, Floats] | None:
+            return self._encode_unit(self._units[number], mask, look, ranges)
+
+        workers = min(WORKERS, os.cpu_count() or 1) if layout.encoding.threads else 1
+        for done, (number, result) in enumerate(_in_order(todo.tolist(), work, workers), start=1):
+            box = self._units[number]
+            if result is not None:
+                tokens, weight = result
+                self._tokens[(slice(None), *box)] = tokens
+                self._weight[box] = weight
+                self._mask_array[box] = weight >= LEAST_TISSUE
+            self._encoded[number] = 1
+            left = (time.monotonic() - begin) / done * (len(todo) - done)
+            already = total - len(todo)
+            progress(
+                (already + done) / total,
+                f"block {already + done} of {total} encoded, about {_duration(left)} left",
+            )
+
+    def _encode_unit(
+        self,
+        box: Box,
+        mask: npt.NDArray[np.bool_],
+        look: Sequence[npt.NDArray[np.int64]],
+        ranges: Sequence[tuple[tuple[float, float], ...]],
+    ) -> tuple[Floats, Floats] | None:
+        """Tokens and their part of tissue; nothing where there is no tissue."""
+        layout = self._layout
+        grid = layout.level.grid
+        core = [
+            (b.start * f, min(b.stop * f, n))
+            for b, f, n in zip(box, layout.factor, grid.shape, strict=True)
+        ]
+        if not mask[
+            np.ix_(*(np.unique(k[a:b]) for k, (a, b) in zip(look, core, strict=True)))
+        ].any():
+            return None
+        start, stop = [], []
+        for axis, ((a, b), halo, step, n) in enumerate(
+            zip(core, layout.encoding.halo_um, grid.spacing_um, grid.shape, strict=True)
+        ):
+            reach = int(np.ceil(halo / step))
+            apart = axis == 0 and layout.subject.planar
+            start.append(a if apart else max(0, a - reach) // ALIGN * ALIGN)
+            stop.append(b if apart else min(n, b + reach))
+        place = _box(start, stop)
+        voxels = np.asarray(layout.level.array[(slice(None), *place)]).astype(np.float32)
+        np.nan_to_num(voxels, copy=False, posinf=0.0, neginf=0.0)
+        inside = mask[np.ix_(*(k[s] for k, s in zip(look, place, strict=True)))]
+        block = Block(
+            voxels,
+            grid.crop(start, stop),
+            inside,
+            self._image.channels,
+            ranges[start[0]] if layout.subject.planar else ranges[0],
+        )
+        part = layout.lattice.crop([b.start for b in box], [b.stop for b in box])
+        weight = Pool(block.grid, part, inside).weight
+        tokens = layout.encoding.encode(block, part)
+        tokens[:, weight == 0] = 0
+        return tokens, weight
+
+    def widen(self, progress: Progress) -> None:
+        """Second pass: tokens with their neighbours -> features."""
+        todo = np.flatnonzero(np.asarray(self._widened[:]) == 0)
+        total = len(self._units)
+        workers = min(WORKERS, os.cpu_count() or 1)
+        for done, (number, result) in enumerate(
+            _in_order(todo.tolist(), self._widen_unit, workers), start=1
+        ):
+            if result is not None:
+                self._array_out[(slice(None), *self._units[number])] = result
+            self._widened[number] = 1
+            already = total - len(todo) + done
+            progress(already / total, f"block {already} of {total}: surroundings")
+
+    def _widen_unit(self, number: int) -> npt.NDArray[np.float16] | None:
+        layout, box = self._layout, self._units[number]
+        mask = np.asarray(self._mask_array[box])
+        if not mask.any():
+            return None
+        wide, inner = [], []
+        for b, reach_um, step, n in zip(
+            box,
+            layout.encoding.context_um,
+            layout.lattice.spacing_um,
+            layout.lattice.shape,
+            strict=True,
+        ):
+            reach = int(np.ceil(reach_um / step - 1e-6))
+            low, high = max(0, b.start - reach), min(n, b.stop + reach)
+            wide.append(slice(low, high))
+            inner.append(slice(b.start - low, b.stop - low))
+        tokens = np.asarray(self._tokens[(slice(None), *wide)], dtype=np.float32)
+        weight = np.asarray(self._weight[tuple(wide)], dtype=np.float32)
+        features = layout.encoding.context(tokens, weight)[(slice(None), *inner)]
+        features = np.nan_to_num(np.clip(features, -LARGEST, LARGEST))
+        features[:, ~mask] = 0
+        return features.astype(np.float16)
+
+    def statistics(self) -> tuple[Floats, Floats]:
+        """Mean and deviation over tissue tokens, each (planes, channels), one row for a volume."""
+        planar = self._layout.subject.planar
+        channels = self._array_out.shape[0]
+        planes = self._layout.lattice.shape[0] if planar else 1
+        total = np.zeros((3, planes, channels))
+        for box in self._units:
+            mask = np.asarray(self._mask_array[box])
+            if not mask.any():
+                continue
+            values = np.asarray(self._array_out[(slice(None), *box)])[:, mask].astype(np.float64)
+            plane = box[0].start if planar else 0
+            total[0, plane] += values.shape[1]
+            total[1, plane] += values.sum(axis=1)
+            total[2, plane] += (values**2).sum(axis=1)
+        count = np.maximum(total[0], 1)
+        mean = total[1] / count
+        deviation = np.sqrt(np.maximum(total[2] / count - mean**2, 0))
+        # What float16 cannot tell from a constant is one.
+        deviation[deviation < np.maximum(1e-3 * np.abs(mean), 1e-7)] = 0
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
+    def _array(
+        self, name: str, shape: Sequence[int], chunks: Sequence[int], dtype: str
+    ) -> zarr.Array[Any]:
+        if name in self._group:
+            return cast("zarr.Array[Any]", self._group[name])
+        names = {len(shape): ("channel", "z", "y", "x")[-len(shape) :]}[len(shape)]
+        return self._group.create_array(
+            name,
+            shape=tuple(shape),
+            chunks=tuple(chunks),
+            dtype=dtype,
+            fill_value=0,
+            dimension_names=names if len(shape) >= 3 else None,
+        )
+
+
+def _box(start: Sequence[int], stop: Sequence[int]) -> Box:
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return z, y, x
+
+
+def _in_order(
+    tasks: Sequence[int], work: Callable[[int], T], workers: int
+) -> Iterator[tuple[int, T]]:
+    """Results in the order of the tasks, a few at a time, so that few are held at once."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[int, Future[T]]] = deque()
+        rest = iter(tasks)
+        try:
+            for task in rest:
+                waiting.append((task, pool.submit(work, task)))
+                if len(waiting) > workers:
+                    number, future = waiting.popleft()
+                    yield number, future.result()
+            while waiting:
+                number, future = waiting.popleft()
+                yield number, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
