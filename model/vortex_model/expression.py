@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anndata
 import numpy as np
@@ -82,14 +82,18 @@ class Measured:
         renumber = np.full(len(self.names), -1)
         for new, name in enumerate(names):
             renumber[self.names.index(name)] = new
-        return Measured(
-            self.genes,
-            sp.csr_matrix(self.counts[keep]),
-            self.points_um[keep],
-            renumber[self.section[keep]],
-            tuple(names),
-            self.diameter_um[keep],
-            self.totals[keep],
+        part = self.spots(np.flatnonzero(keep))
+        return replace(part, section=renumber[part.section], names=tuple(names))
+
+    def spots(self, keep: npt.NDArray[np.int64]) -> Measured:
+        """The spots with these row numbers; the sections keep their names and numbers."""
+        return replace(
+            self,
+            counts=sp.csr_matrix(self.counts[keep]),
+            points_um=self.points_um[keep],
+            section=self.section[keep],
+            diameter_um=self.diameter_um[keep],
+            totals=self.totals[keep],
         )
 
 

@@ -1,1 +1,1 @@
-
+"""Learning from measured sections: samples, basis, model, reliability, prediction."""

@@ -1,0 +1,133 @@
+"""Fine-tuning: features + measured sections -> model -> Prediction, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from vortex_model.errors import UnknownNameError, VortexError
+from vortex_model.expression import select_genes
+from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.predictors import create
+from vortex_model.progress import Progress, part, silent
+from vortex_model.study import Provenance, Study
+from vortex_model.training.lattice import predict_lattice
+from vortex_model.training.model import fit_model
+from vortex_model.training.reliability import reliability
+from vortex_model.training.samples import gather, study_features
+
+CODE = 1
+
+
+def finetune(
+    study: Study,
+    *,
+    sections: Sequence[str] | None = None,
+    panel: str = "hvg:1000",
+    predictor: str = "gp",
+    encoder: str = "texture",
+    rank: int | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Learn from measured sections and predict a panel of genes in the whole block.
+
+    The same study, sections, panel and predictor give the same id, and what is there already is
+    not made again. A study without morphology is predicted from places alone.
+
+    Parameters
+    ----------
+    sections
+        The sections to learn from; all by default.
+    panel
+        ``hvg:N``, ``top:N``, ``all``, or gene names separated by commas; chosen on these
+        sections only.
+    predictor
+        A name that :func:`vortex_model.predictors.create` knows.
+    encoder
+        What the morphology is encoded by; its features are computed first if need be.
+    rank
+        Number of factors; by default as many as stand out of noise.
+
+    Returns
+    -------
+    str
+        Id of the prediction, written to the study.
+
+    Raises
+    ------
+    UnknownNameError
+        When a section, gene, predictor or encoder is not there.
+    VortexError
+        When there is nothing to learn from.
+    Cancelled
+        From ``progress``; features that were finished are kept.
+    """
+    names = chosen_sections(study, sections)
+    code = create(predictor).code
+    features = study_features(study, encoder, part(progress, 0.0, 0.5))
+    provenance = Provenance(
+        kind="predictions",
+        inputs={
+            "features": features.id if features else "none",
+            **{f"section {n}": str(study.section(n).uns["vortex"]["content"]) for n in names},
+        },
+        parameters={
+            "sections": names,
+            "panel": panel,
+            "predictor": predictor,
+            "predictor_code": code,
+            "encoder": encoder if features else "none",
+            "rank": rank,
+        },
+        code=CODE,
+    )
+    if study.has_derived("predictions", provenance.id):
+        progress(1.0, "this prediction is there already")
+        return provenance.id
+    progress(0.5, "reading sections")
+    sample = gather(study, names, features)
+    genes = select_genes(sample.measured, panel)
+    model = fit_model(sample, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
+    trust = reliability(
+        sample,
+        genes,
+        lambda: create(predictor),
+        model.basis.rank,
+        part(progress, 0.65, 0.8),
+    )
+    factors, variance, mask, grid = predict_lattice(
+        model.predictor, model.basis.rank, features, sample.measured, part(progress, 0.8, 0.97)
+    )
+    table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(trust)
+    record = PredictionRecord(factors, variance, mask, model.basis.loadings, table, grid)
+    progress(0.97, "writing")
+    name = Prediction.write(study, provenance, record)
+    progress(1.0, "the prediction is ready")
+    return name
+
+
+def chosen_sections(study: Study, sections: Sequence[str] | None) -> list[str]:
+    """The named sections in the study's order; all when none is named.
+
+    Raises
+    ------
+    UnknownNameError
+        When one is not there.
+    VortexError
+        When the study has none, or an empty list was given.
+    """
+    known = study.section_names
+    if not known:
+        raise VortexError(
+            f"{study.name} has no measured section to learn from. "
+            "Name one in the manifest and import the study again."
+        )
+    if sections is None:
+        return known
+    for name in sections:
+        if name not in known:
+            raise UnknownNameError("section", name, known)
+    if not sections:
+        raise VortexError(f"Choose at least one section of {', '.join(known)}.")
+    return [name for name in known if name in set(sections)]

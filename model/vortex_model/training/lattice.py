@@ -1,0 +1,186 @@
+"""A prediction over the whole token lattice, part by part; its variance on a coarser one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from vortex_model.expression import Measured
+from vortex_model.features import Features
+from vortex_model.grid import Grid
+from vortex_model.predictors.base import Floats, Places, Predictor
+from vortex_model.predictors.kernels import pitch_um
+from vortex_model.progress import Progress, part, silent
+
+Volume = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+MAX_TOKENS = 1_000_000
+VARIANCE_WORK = 2e10
+"""Multiplications spent on the variance of one component."""
+MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES = 500, 6000
+REACH = 1.5
+"""Without morphology, tissue is what lies within so many spot pitches of a spot."""
+
+
+def predict_lattice(
+    predictor: Predictor,
+    rank: int,
+    features: Features | None,
+    measured: Measured,
+    progress: Progress = silent,
+) -> tuple[Volume, Volume, Mask, Grid]:
+    """Factors and their variance at every tissue token.
+
+    The variance is computed on an even subset of tokens and interpolated: between measured
+    spots it changes slowly, and one exact value costs as much as thousands of means.
+
+    Returns
+    -------
+    factors, variance
+        (k, z, y, x), zero outside tissue.
+    mask
+        Tissue, (z, y, x).
+    grid
+        The lattice: the features', or one made from the spots where there is no morphology.
+    """
+    grid, mask = (features.grid, features.mask) if features else spot_lattice(measured)
+    factors = np.zeros((rank, *grid.shape), np.float32)
+    total, done = max(1, int(mask.sum())), 0
+    some = _subset(mask, grid, _affordable(len(measured.totals)))
+    chosen = np.zeros(grid.shape, dtype=np.bool_)
+    chosen[tuple(some.T)] = True
+    kept: list[Places] = []
+    where: list[npt.NDArray[np.int64]] = []
+    for index, places in _parts(features, grid, mask):
+        progress(0.7 * done / total, f"predicting token {done:,} of {total:,}")
+        factors[:, index[:, 0], index[:, 1], index[:, 2]] = predictor.predict(places).T
+        own = np.flatnonzero(chosen[tuple(index.T)])
+        if len(own):
+            kept.append(places[own])
+            where.append(index[own])
+        done += len(index)
+    variance = np.zeros_like(factors)
+    if kept:
+        places = Places(
+            np.vstack([p.points_um for p in kept]),
+            np.vstack([p.features for p in kept]),
+            kept[0].groups,
+        )
+        values = _variance(predictor, places, part(progress, 0.7, 0.95))
+        _interpolate(variance, np.vstack(where), values, mask, grid)
+    progress(1.0, "predicted")
+    return factors, variance, mask, grid
+
+
+def spot_lattice(measured: Measured) -> tuple[Grid, Mask]:
+    """A lattice around the spots, for a block without morphology.
+
+    Half the spot pitch apart, coarser where that would be more than a million tokens. Where all
+    sections are flat, planes are as far apart as the sections; otherwise z is like x and y.
+    """
+    points = measured.points_um
+    pitch = pitch_um(points, measured.section)
+    low, high = points.min(axis=0) - pitch, points.max(axis=0) + pitch
+    levels = np.array(
+        [points[measured.section == s, 2].mean() for s in np.unique(measured.section)]
+    )
+    flat = all(
+        np.ptp(points[measured.section == s, 2]) <= pitch for s in np.unique(measured.section)
+    )
+    step = np.full(3, pitch / 2)
+    if flat:
+        gaps = np.diff(np.unique(levels))
+        step[2] = float(gaps.min()) if len(gaps) else pitch
+        low[2], high[2] = levels.min(), levels.max()
+    tokens = np.prod(np.maximum((high - low) / step, 1.0))
+    axes = 2 if flat else 3
+    step[:axes] *= max(1.0, float(tokens / MAX_TOKENS)) ** (1 / axes)
+    count = np.maximum(np.ceil((high - low) / step).astype(int) + 1, 1)
+    x, y, z = (int(n) for n in count)
+    grid = Grid((z, y, x), tuple(step[::-1]), tuple(low[::-1]))
+    places = grid.points()
+    if flat:
+        near = np.full(len(places), False)
+        section = np.unique(measured.section)[np.abs(places[:, 2:] - levels).argmin(axis=1)]
+        for number in np.unique(section):
+            own = section == number
+            near[own] = _within(
+                points[measured.section == number, :2], places[own, :2], REACH * pitch
+            )
+    else:
+        near = _within(points, places, REACH * pitch)
+    return grid, near.reshape(grid.shape)
+
+
+def _within(points: Floats, places: Floats, reach: float) -> Mask:
+    """Whether each place has a point within reach."""
+    return np.asarray(np.isfinite(cKDTree(points).query(places, distance_upper_bound=reach)[0]))
+
+
+def _parts(
+    features: Features | None, grid: Grid, mask: Mask
+) -> Iterator[tuple[npt.NDArray[np.int64], Places]]:
+    """Indices and places of the tissue tokens, part by part."""
+    if features is not None:
+        for _, _, values, index in features.blocks():
+            yield index, Places(grid.to_points(index), values.astype(np.float64), features.groups)
+        return
+    for z in range(grid.shape[0]):
+        index = np.argwhere(mask[z : z + 1]) + (z, 0, 0)
+        if len(index):
+            yield index, Places(grid.to_points(index), np.zeros((len(index), 0)), ())
+
+
+def _affordable(spots: int) -> int:
+    """How many places the variance is computed at."""
+    return int(
+        np.clip(VARIANCE_WORK / max(1, spots) ** 2, MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES)
+    )
+
+
+def _subset(mask: Mask, grid: Grid, limit: int) -> npt.NDArray[np.int64]:
+    """Indices of at most about ``limit`` tissue tokens, as evenly spread in space as a grid."""
+    index = np.argwhere(mask)
+    if len(index) <= limit:
+        return index
+    spacing = np.asarray(grid.spacing_um)
+    side = float(np.prod(spacing) * len(index) / limit) ** (1 / 3)
+    for _ in range(20):
+        step = np.clip(np.rint(side / spacing), 1, None).astype(int)
+        keep = ((index - step // 2) % step == 0).all(axis=1)
+        if keep.sum() <= limit:
+            break
+        side *= 1.1
+    return index[keep] if keep.any() else index[:: -(-len(index) // limit)]
+
+
+def _variance(predictor: Predictor, places: Places, progress: Progress) -> npt.NDArray[np.float64]:
+    progress(0.0, f"variance at {len(places):,} places")
+    return predictor.variance(places)
+
+
+def _interpolate(
+    out: Volume,
+    where: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    mask: Mask,
+    grid: Grid,
+) -> None:
+    """Fill ``out`` at all tissue tokens: inverse-distance mean of the four nearest values."""
+    spacing = np.asarray(grid.spacing_um)
+    tree = cKDTree(where * spacing)
+    index = np.argwhere(mask)
+    for start in range(0, len(index), 100_000):
+        own = index[start : start + 100_000]
+        near = min(4, len(where))
+        distance, nearest = (
+            np.asarray(a).reshape(-1, near) for a in tree.query(own * spacing, k=near)
+        )
+        weight = 1.0 / np.maximum(distance, 1e-3 * spacing.min())
+        weight /= weight.sum(axis=1, keepdims=True)
+        filled = np.einsum("nj,njk->kn", weight, values[nearest])
+        out[:, own[:, 0], own[:, 1], own[:, 2]] = filled

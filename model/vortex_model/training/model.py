@@ -1,0 +1,140 @@
+"""A fitted model: low-rank expression of measured spots, and a predictor of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from vortex_model.errors import VortexError
+from vortex_model.expression import Basis, Measured, fit_basis, normalise
+from vortex_model.predictors.base import Floats, Places, Predictor, Training
+from vortex_model.progress import Progress, silent
+from vortex_model.training.samples import Sample
+
+BASIS_GENES = 2000
+MIN_RANK, MAX_RANK = 4, 32
+Maker = Callable[[], Predictor]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learned from some spots."""
+
+    basis: Basis
+    predictor: Predictor
+
+    def expression(self, places: Places) -> Floats:
+        """Predicted normalised expression, (n, genes)."""
+        return self.basis.decode(self.predictor.predict(places))
+
+
+def fit_model(
+    sample: Sample,
+    genes: Sequence[str],
+    make: Maker,
+    rank: int | None = None,
+    progress: Progress = silent,
+) -> Model:
+    """Learn a basis of these genes on these spots, and a predictor of its scores.
+
+    Raises
+    ------
+    VortexError
+        When the expression of the panel does not vary, or the predictor lacks what it needs.
+    """
+    measured = sample.measured
+    basis, scores = learn_basis(measured, genes, rank)
+    predictor = make()
+    training = Training(sample.places, measured.section, scores, measured.totals)
+    predictor.fit(training, progress)
+    return Model(basis, predictor)
+
+
+def learn_basis(
+    measured: Measured, genes: Sequence[str], rank: int | None = None
+) -> tuple[Basis, Floats]:
+    """A low-rank basis of a panel, however large, and the spots' scores (n, k).
+
+    Components come from the panel's ``BASIS_GENES`` most variable genes; every gene of the panel
+    is then regressed on the scores. For genes that the components came from, the
+    regression gives their loadings in the components.
+
+    Parameters
+    ----------
+    rank
+        How many components; by default as many as stand out of noise (:func:`noise_rank`).
+
+    Raises
+    ------
+    VortexError
+        When the rank is below 1, or nothing varies.
+    """
+    if rank is not None and rank < 1:
+        raise VortexError(f"A rank of {rank} keeps nothing; give a whole number above 0.")
+    index = {g: i for i, g in enumerate(measured.genes)}
+    columns = np.array([index[g] for g in genes])
+    matrix = normalise(measured.counts[:, columns], measured.totals)
+    chosen = np.arange(len(genes))
+    if len(genes) > BASIS_GENES:
+        spread = _within_variance(matrix, measured.section)
+        chosen = np.sort(np.argsort(-spread, kind="stable")[:BASIS_GENES])
+    dense = np.asarray(matrix[:, chosen].toarray())
+    limit = noise_rank(dense, measured.section) if rank is None else rank
+    names = [genes[int(i)] for i in chosen]
+    small, scores = fit_basis(dense, measured.section, names, limit)
+    power = (scores**2).sum(axis=0)
+    if not power.max(initial=0.0) > 0:
+        raise VortexError(
+            f"None of the {len(genes)} genes varies between the {len(dense)} measured spots; "
+            "there is nothing to learn. Choose other genes or sections."
+        )
+    if len(chosen) == len(genes):
+        return small, scores
+    # scores sum to 0 in each section, so the section means of the genes drop out
+    loadings = np.asarray((matrix.T @ scores).T) / power[:, None]
+    return Basis(tuple(genes), _section_mean(matrix, measured.section), loadings), scores
+
+
+def noise_rank(expression: Floats, section: npt.NDArray[np.int64]) -> int:
+    """How many components stand out of what unrelated genes would show.
+
+    Horn's parallel analysis (Psychometrika 30:179, 1965): each gene's values are shuffled over
+    the spots of a section, apart from the other genes; a component counts while its singular
+    value is above the shuffled data's. At least 4 and at most 32: what is noise nevertheless,
+    the predictor shrinks to nothing.
+    """
+    random = np.random.default_rng(0)
+    centred, shuffled = expression.copy(), expression.copy()
+    for number in np.unique(section):
+        own = np.flatnonzero(section == number)
+        centred[own] -= centred[own].mean(axis=0)
+        shuffled[own] = random.permuted(centred[own], axis=0)
+    real, noise = _singular_values(centred), _singular_values(shuffled)
+    above = real > noise
+    count = len(above) if above.all() else int(above.argmin())
+    return int(np.clip(count, MIN_RANK, MAX_RANK))
+
+
+def _singular_values(matrix: Floats) -> Floats:
+    product = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    return np.asarray(np.sqrt(np.maximum(np.linalg.eigvalsh(product)[::-1], 0.0)))
+
+
+def _within_variance(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
+    total = np.zeros(matrix.shape[1])
+    for number in np.unique(section):
+        own = matrix[section == number]
+        mean = np.asarray(own.mean(axis=0)).ravel()
+        square = np.asarray(own.multiply(own).mean(axis=0)).ravel()
+        total += own.shape[0] * np.maximum(square - mean**2, 0.0)
+    return total / matrix.shape[0]
+
+
+def _section_mean(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
+    numbers = np.unique(section)
+    means = [np.asarray(matrix[section == s].mean(axis=0)).ravel() for s in numbers]
+    return np.asarray(np.mean(means, axis=0))

@@ -1,0 +1,72 @@
+"""Measured spots of a study with the features at their places: what a fit begins from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_model.errors import VortexError
+from vortex_model.expression import Measured, stack
+from vortex_model.features import Features, compute_features
+from vortex_model.predictors.base import Places
+from vortex_model.progress import Progress, silent
+from vortex_model.study import Study
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some sections' spots: counts and places, row by row."""
+
+    measured: Measured
+    places: Places
+
+    def only(self, names: Sequence[str]) -> Sample:
+        """The part that belongs to the named sections, in the order of the rows."""
+        numbers = [self.measured.names.index(n) for n in names]
+        keep = np.isin(self.measured.section, numbers)
+        return Sample(self.measured.only(names), self.places[keep])
+
+    def spots(self, keep: npt.NDArray[np.int64]) -> Sample:
+        """The spots with these row numbers."""
+        return Sample(self.measured.spots(keep), self.places[keep])
+
+
+def study_features(study: Study, encoder: str, progress: Progress = silent) -> Features | None:
+    """The study's features, computed if they are not there; none where there is no morphology."""
+    if not study.has_morphology:
+        return None
+    return Features.load(study, compute_features(study, encoder, progress=progress))
+
+
+def gather(study: Study, names: Sequence[str], features: Features | None) -> Sample:
+    """Stack sections and read the features under their spots.
+
+    Spots without any count say nothing and are left out.
+
+    Raises
+    ------
+    UnknownNameError
+        When a section is not there.
+    VortexError
+        When no section is named, one is named twice, or no spot has a count.
+    """
+    if len(set(names)) != len(names):
+        raise VortexError(f"A section is named twice: {', '.join(names)}. Name each once.")
+    measured = stack({name: study.section(name) for name in names})
+    keep = np.flatnonzero(measured.totals > 0)
+    if len(keep) == 0:
+        raise VortexError(f"No spot of {', '.join(names)} has a count. Choose other sections.")
+    measured = measured.spots(keep)
+    return Sample(measured, places_at(measured, features))
+
+
+def places_at(measured: Measured, features: Features | None) -> Places:
+    """Places of spots, with the features under them where there are any."""
+    points = measured.points_um
+    if features is None:
+        return Places(points, np.zeros((len(points), 0)), ())
+    values = features.at_points(points, measured.diameter_um)
+    return Places(points, np.asarray(values, dtype=np.float64), features.groups)
