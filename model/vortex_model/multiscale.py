@@ -145,9 +145,17 @@ def level_factors(grid: Grid) -> list[tuple[int, int, int]]:
 
 
 def write_image(
-    group: zarr.Group, source: VolumeSource, name: str, progress: Progress = silent
+    group: zarr.Group,
+    source: VolumeSource,
+    name: str,
+    progress: Progress = silent,
+    *,
+    labels: bool = False,
 ) -> None:
     """Write ``source`` into ``group`` as a valid OME-Zarr 0.5 multiscale image.
+
+    With ``labels``, coarser levels keep one voxel of each block: a mean of class numbers would
+    be another class.
 
     Raises
     ------
@@ -164,7 +172,7 @@ def write_image(
     content = _write_finest(group, source, part(progress, 0.0, 0.8))
     for number, step in enumerate(steps, start=1):
         progress(0.8 + 0.2 * number / (len(steps) + 1), f"level {number} of {len(steps)}")
-        _write_coarser(group, number, step, grids[number])
+        _write_coarser(group, number, step, grids[number], labels)
     windows = _display_windows(group[str(len(steps))])
     group.attrs["ome"] = _ome(name, grids, source.channels, windows, dtype)
     group.attrs["vortex"] = {
@@ -267,7 +275,9 @@ class _Slab:
         return band
 
 
-def _write_coarser(group: zarr.Group, number: int, step: Sequence[int], grid: Grid) -> None:
+def _write_coarser(
+    group: zarr.Group, number: int, step: Sequence[int], grid: Grid, labels: bool
+) -> None:
     fine = group[str(number - 1)]
     assert isinstance(fine, zarr.Array)
     coarse = _create(group, str(number), (fine.shape[0], *grid.shape), fine.dtype)
@@ -278,7 +288,11 @@ def _write_coarser(group: zarr.Group, number: int, step: Sequence[int], grid: Gr
             for y0 in range(0, ny, SHARD):
                 y1 = min(y0 + SHARD, ny)
                 block = fine[c, z0 * step[0] : z1 * step[0], y0 * step[1] : y1 * step[1], :]
-                coarse[c, z0:z1, y0:y1, :] = block_mean(np.asarray(block), step)
+                values = np.asarray(block)
+                if labels:
+                    coarse[c, z0:z1, y0:y1, :] = values[:: step[0], :: step[1], :: step[2]]
+                else:
+                    coarse[c, z0:z1, y0:y1, :] = block_mean(values, step)
 
 
 def block_mean(block: Block, step: Sequence[int]) -> Block:

@@ -304,7 +304,7 @@ class Study:
     def write_label(self, name: str, source: VolumeSource, progress: Progress = silent) -> None:
         """Write a label image on the morphology's frame, by chunk."""
         with self.writing(f"writing label {name}"), self._landing(f"labels/{name}") as group:
-            write_image(group, source, name, progress)
+            write_image(group, source, name, progress, labels=True)
 
     def write_section(
         self,
