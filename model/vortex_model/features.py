@@ -19,7 +19,7 @@ from vortex_model.grid import Grid
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
 
-CODE = 1
+CODE = 2
 CLIP = 6.0
 """A normalised feature ends at so many standard deviations."""
 SAMPLES = 37
@@ -98,8 +98,8 @@ def compute_features(
                 "encoder": encoder.name,
                 "grid": layout.lattice.to_json(),
                 "planar": layout.subject.planar,
-                "channels": list(layout.encoding.channel_names),
-                "groups": list(layout.encoding.groups),
+                "channels": list(layout.channel_names),
+                "groups": list(layout.groups),
             }
         Job.tidy(group)
     progress(1.0, "features are ready")

@@ -14,6 +14,8 @@ from vortex_model.grid import Grid
 TINY = np.float32(1e-6)
 REACH = 3.0
 """Gaussians end at so many standard deviations."""
+WIDE = 3.0
+"""From so many tokens on, a window is blurred on a coarser lattice."""
 
 
 class Pool:
@@ -87,6 +89,48 @@ def gaussian(values: Floats, sigma: Sequence[float]) -> Floats:
     return values
 
 
+def blur(values: Floats, sigma: Sequence[float], least: float = 6.0) -> Floats:
+    """Gaussian blur (z, y, x); from a sigma of ``least`` on along half as many voxels.
+
+    Blocks that start at multiples of ``ALIGN`` voxels agree, as long as sigma is below
+    ``least * ALIGN``.
+    """
+    axes = [a for a, s in enumerate(sigma) if s >= least and values.shape[a] > 1]
+    if not axes:
+        return gaussian(values, sigma)
+    small, inner = values, list(sigma)
+    for axis in axes:
+        small = _halve(small, axis)
+        # Means of two voxels and the linear way back add a variance of one voxel together.
+        inner[axis] = float(np.sqrt(sigma[axis] ** 2 - 1.0)) / 2
+    small = blur(small, inner, least)
+    for axis in axes:
+        small = _double(small, axis, values.shape[axis])
+    return small
+
+
+def _halve(values: Floats, axis: int) -> Floats:
+    """Means of two along an axis; an odd last one stays itself."""
+    n = values.shape[axis]
+    even = values.take(range(0, n - n % 2, 2), axis)
+    odd = values.take(range(1, n, 2), axis)
+    mean = (even + odd) / 2
+    joined = np.concatenate([mean, values.take([n - 1], axis)], axis) if n % 2 else mean
+    return np.asarray(joined, dtype=np.float32)
+
+
+def _double(values: Floats, axis: int, length: int) -> Floats:
+    """Twice as many along an axis, linear in between; the first ``length`` of them."""
+    n = values.shape[axis]
+    near = values * np.float32(0.75)
+    far = values * np.float32(0.25)
+    before = near + far.take(np.maximum(np.arange(n) - 1, 0), axis)
+    after = near + far.take(np.minimum(np.arange(n) + 1, n - 1), axis)
+    both = np.stack([before, after], axis + 1)
+    shape = [*values.shape[:axis], 2 * n, *values.shape[axis + 1 :]]
+    return np.asarray(both.reshape(shape).take(range(length), axis), dtype=np.float32)
+
+
 class Windows:
     """Masked Gaussian means of tokens, one window width after the other.
 
@@ -120,8 +164,8 @@ class Windows:
     def means(self, number: int, tokens: Floats, weight: Floats) -> Floats:
         """Means (token, z, y, x) over one window of the tokens that are tissue."""
         sigma = self._sigma[number]
-        total = np.maximum(gaussian(weight, sigma), TINY)
-        return np.stack([gaussian(t * weight, sigma) / total for t in tokens])
+        total = np.maximum(blur(weight, sigma, WIDE), TINY)
+        return np.stack([blur(t * weight, sigma, WIDE) / total for t in tokens])
 
 
 def eigenvalues2(yy: Floats, yx: Floats, xx: Floats) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ from vortex_model.encoders.pooling import Pool, Windows, eigenvalues2, eigenvalu
 from vortex_model.encoders.texture_maps import Map, Maps
 from vortex_model.grid import Grid
 
-WINDOWS_UM = (25.0, 50.0, 100.0, 200.0, 400.0)
+WINDOWS_UM = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)
 FEWEST_WINDOWS = 4
 
 
@@ -25,7 +25,7 @@ class TextureEncoder:
     """Multi-scale stain, nuclear density and texture descriptors, in sections and volumes.
 
     After the hand-made features of EVIDENCE.md 3: maps at about 1.4 um a pixel, their masked
-    means and deviations in windows of 25 to 400 um.
+    means and deviations in windows of 25 to 800 um.
     """
 
     name = "texture"
@@ -130,12 +130,13 @@ class TextureEncoding:
 
 
 def windows_um(token_um: tuple[float, float, float]) -> tuple[float, ...]:
-    """Widths of the windows: the token itself, then doubling up to 400 um.
+    """Widths of the windows: the token itself, then doubling up to 800 um.
 
-    Further where tokens are so coarse that there would be too few.
+    Further where tokens are so coarse that there would be too few. Blocked cross-validation
+    within two HER2ST sections asked for 800 um beside the 400 um of EVIDENCE.md 3.
     """
     own = max(token_um[1:])
-    wider = [w for w in WINDOWS_UM if w >= 1.4 * own]
+    wider = [w for w in WINDOWS_UM if w >= 1.9 * own]
     while len(wider) < FEWEST_WINDOWS - 1:
         wider.append(2 * (wider[-1] if wider else own))
     return (own, *wider)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from vortex_model import tissue
 from vortex_model.encoders.base import Block, Floats, Subject
-from vortex_model.encoders.pooling import gaussian
+from vortex_model.encoders.pooling import blur, gaussian
 
 Kind = Literal["moments", "mean", "rms", "tensor"]
 
@@ -196,7 +196,7 @@ class Maps:
         """``values`` blurred by each edge of the bands, each from the one before."""
         blurred, before = [], 0.0
         for um in self.scales.edges_um:
-            values = _blur(values, self._sigma(float(np.sqrt(um**2 - before**2)), block))
+            values = blur(values, self._sigma(float(np.sqrt(um**2 - before**2)), block))
             before = um
             blurred.append(values)
         return blurred
@@ -230,15 +230,3 @@ def _step(values: Floats, at: float, width: float) -> Floats:
     """A smooth step from 0 to 1 (logistic), so that noise does not flicker."""
     scaled = np.clip((values - np.float32(at)) / np.float32(width), -30, 30)
     return np.asarray(1 / (1 + np.exp(-scaled)), dtype=np.float32)
-
-
-def _blur(values: Floats, sigma: list[float]) -> Floats:
-    """Gaussian blur; a wide one on a copy of half the size in-plane, which costs far less."""
-    if min(sigma[1:]) < 6 or sigma[0] > 0.25:
-        return gaussian(values, sigma)
-    nz, ny, nx = values.shape
-    padded = np.pad(values, ((0, 0), (0, ny % 2), (0, nx % 2)), mode="edge")
-    half = padded.reshape(nz, padded.shape[1] // 2, 2, padded.shape[2] // 2, 2).mean(axis=(2, 4))
-    inner = [float(np.sqrt(s**2 / 4 - 1 / 12)) if s else 0.0 for s in sigma]
-    half = _blur(half, inner)
-    return np.asarray(half.repeat(2, axis=1).repeat(2, axis=2)[:, :ny, :nx], dtype=np.float32)

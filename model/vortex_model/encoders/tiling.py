@@ -18,12 +18,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import zarr
+from scipy import ndimage
 
 from vortex_model import tissue
 from vortex_model.encoders.base import ALIGN, Block, Encoder, Encoding, Floats, Subject
 from vortex_model.encoders.pooling import Pool
 from vortex_model.errors import VortexError
-from vortex_model.grid import Grid
+from vortex_model.grid import Grid, Triple
 from vortex_model.multiscale import Image, Level
 from vortex_model.progress import Progress
 
@@ -37,6 +38,9 @@ LEAST_TISSUE = 0.25
 """A token is tissue when at least this part of its voxels is."""
 WORKERS = 2
 LARGEST = 60_000.0
+
+EDGE_UM = (100.0, 400.0)
+EDGE_NAMES = ("distance to edge, log", "distance to edge up to 400 um")
 
 Box = tuple[slice, slice, slice]
 T = TypeVar("T")
@@ -53,6 +57,16 @@ class Layout:
     encoding: Encoding
     unit: tuple[int, int, int]
     chunk: tuple[int, int, int]
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The encoding's channels, and the distance to the tissue's edge."""
+        return (*self.encoding.channel_names, *EDGE_NAMES)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Group of each channel."""
+        return (*self.encoding.groups, *("edge" for _ in EDGE_NAMES))
 
     def units(self) -> list[Box]:
         """Parts of the lattice that are encoded one by one."""
@@ -149,7 +163,7 @@ class Job:
     def __init__(self, group: zarr.Group, layout: Layout, image: Image) -> None:
         self._group, self._layout, self._image = group, layout, image
         shape, chunk = layout.lattice.shape, layout.chunk
-        count, channels = layout.encoding.token_count, len(layout.encoding.channel_names)
+        count, channels = layout.encoding.token_count, len(layout.channel_names)
         self._units = layout.units()
         self._tokens = self._array("tokens", (count, *shape), (count, *chunk), "float32")
         self._weight = self._array("weight", shape, chunk, "float32")
@@ -249,6 +263,13 @@ class Job:
     def widen(self, progress: Progress) -> None:
         """Second pass: tokens with their neighbours -> features."""
         todo = np.flatnonzero(np.asarray(self._widened[:]) == 0)
+        if not len(todo):
+            return
+        self._edge = edge_distance(
+            np.asarray(self._mask_array[:], dtype=bool),
+            self._layout.lattice.spacing_um,
+            self._layout.subject.planar,
+        )
         total = len(self._units)
         workers = min(WORKERS, os.cpu_count() or 1)
         for done, (number, result) in enumerate(
@@ -274,12 +295,17 @@ class Job:
             strict=True,
         ):
             reach = int(np.ceil(reach_um / step - 1e-6))
-            low, high = max(0, b.start - reach), min(n, b.stop + reach)
+            low = max(0, b.start - reach)
+            low = low // ALIGN * ALIGN if reach else low
+            high = min(n, b.stop + reach)
             wide.append(slice(low, high))
             inner.append(slice(b.start - low, b.stop - low))
         tokens = np.asarray(self._tokens[(slice(None), *wide)], dtype=np.float32)
         weight = np.asarray(self._weight[tuple(wide)], dtype=np.float32)
         features = layout.encoding.context(tokens, weight)[(slice(None), *inner)]
+        far = self._edge[box]
+        edges = [np.log1p(far / EDGE_UM[0]), np.minimum(far, EDGE_UM[1]) / EDGE_UM[1]]
+        features = np.concatenate([features, np.stack(edges)])
         features = np.nan_to_num(np.clip(features, -LARGEST, LARGEST))
         features[:, ~mask] = 0
         return features.astype(np.float16)
@@ -320,6 +346,22 @@ class Job:
             fill_value=0,
             dimension_names=names if len(shape) >= 3 else None,
         )
+
+
+def edge_distance(mask: npt.NDArray[np.bool_], spacing_um: Triple, planar: bool) -> Floats:
+    """Distance of each token from the nearest one without tissue, (z, y, x) micrometres.
+
+    In its own plane where ``planar``. What lies beyond the image is unknown and no edge; where
+    nothing is without tissue, the distance is that of the block's extent.
+    """
+    if planar:
+        apart = (1.0, *spacing_um[1:])
+        return np.concatenate([edge_distance(p[None], apart, False) for p in mask])
+    if mask.all():
+        far = max(n * s for n, s in zip(mask.shape, spacing_um, strict=True))
+        return np.full(mask.shape, far, dtype=np.float32)
+    found = ndimage.distance_transform_edt(mask, sampling=spacing_um)
+    return np.asarray(found, dtype=np.float32)
 
 
 def _box(start: Sequence[int], stop: Sequence[int]) -> Box:
