@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,7 @@ class Anatomy:
         self._fork_tree = cKDTree(self.glands.forks)
         self.aggregates = self._place_aggregates(np.random.default_rng([seed, 4]))
         self._cache: OrderedDict[tuple[int, int, int], Floats] = OrderedDict()
+        self._lock = Lock()
 
     def fields(self, axes: Axes) -> Fields:
         """The tissue at a lattice of places; ``axes`` are z, y, x in micrometres."""
@@ -129,8 +131,8 @@ class Anatomy:
 
         label = np.full(gland.shape, STROMA, dtype=np.uint8)
         if style.fat > 0:
-            fatty = smooth(seed + 18, 130.0, axes) + np.clip((gland - 110.0) / 60.0, -3.0, 1.0)
-            label[(fatty > 1.6 - 2.4 * style.fat) & (gland > 38) & (tumour > 40)] = FAT
+            fatty = smooth(seed + 18, 150.0, axes) + np.clip((gland - 60.0) / 60.0, -2.0, 0.8)
+            label[(fatty > 1.9 - 2.4 * style.fat) & (gland > 22) & (tumour > 45)] = FAT
         muscle = smooth(seed + 19, (60.0, 60.0, 90.0), axes) > 2.2 - 2.6 * style.muscle
         label[muscle & (label == STROMA) & (gland > 12.0)] = MUSCLE
         label[(immune < 0) & (label != FAT)] = IMMUNE
@@ -150,7 +152,7 @@ class Anatomy:
         )
         label[cells & holes & (nest > 0.35)] = TUMOUR_LUMEN
         starved = vessel + 18.0 * smooth(seed + 24, 40.0, axes) > style.necrosis_um
-        label[cells & starved & (nest > 0.7) & (tumour < -60)] = NECROSIS
+        label[cells & starved & (nest > 0.85) & (tumour < -60)] = NECROSIS
 
         wall = np.clip(0.32 * vessel_radius, 2.0, 9.0)
         label[vessel < 0] = WALL
@@ -187,7 +189,7 @@ class Anatomy:
         tumour += 0.16 * radius * smooth(seed + 13, 0.45 * radius, axes)
         tumour += 22.0 * smooth(seed + 14, 45.0, axes)
         # Solid in the core, islands at the margin, single cords beyond it.
-        grain = smooth(seed + 15, 36.0, axes) + 0.35 * smooth(seed + 25, 16.0, axes)
+        grain = smooth(seed + 15, 42.0, axes) + 0.35 * smooth(seed + 25, 16.0, axes)
         threshold = np.interp(tumour, [-160.0, -50.0, 10.0, 70.0], [-0.75, -0.25, 0.6, 2.9])
         return tumour, grain - threshold.astype(np.float32)
 
@@ -243,9 +245,10 @@ class Anatomy:
         return tuple(linear(field, start_um, STEP_UM, axes) for field in out)
 
     def _block(self, key: tuple[int, int, int]) -> Floats:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
         axes = [(k * _BLOCK + np.arange(_BLOCK)) * STEP_UM for k in key]
         z, y, x = np.meshgrid(*axes, indexing="ij")
         points = np.column_stack([z.ravel(), y.ravel(), x.ravel(), np.zeros(z.size)])
@@ -262,9 +265,10 @@ class Anatomy:
         block[5] = np.sqrt(np.maximum(lifted**2 - self._vessel_lift[near] ** 2, 0.0)) - radius
         block[6] = radius
         made = block.reshape(7, *z.shape)
-        self._cache[key] = made
-        while len(self._cache) * made.nbytes > _CACHE_BYTES:
-            self._cache.popitem(last=False)
+        with self._lock:
+            self._cache[key] = made
+            while len(self._cache) * made.nbytes > _CACHE_BYTES:
+                self._cache.popitem(last=False)
         return made
 
 

@@ -6,7 +6,13 @@ the volume is read.
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +22,12 @@ from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel
 from vortex_model.phantom import anatomy as an
 from vortex_model.phantom.anatomy import Anatomy, Fields
-from vortex_model.phantom.noise import Axes, Floats, smooth
+from vortex_model.phantom.noise import Axes, Floats, borders, smooth
 from vortex_model.phantom.nuclei import REACH_UM, draw, kinds, scatter
 
 TILE = (64, 128, 128)
 _CACHE_TILES = 8
+WORKERS = min(4, os.cpu_count() or 1)
 BLUR_UM = (3.6, 1.5, 1.5)
 """Standard deviation of the point-spread function along z, y, x: longer along the axis."""
 _BLACK = 110.0
@@ -58,17 +65,18 @@ class LightSheet:
         Where, with the block's corner at 0.
     """
 
-    channels = (
+    channels: tuple[Channel, ...] = (
         Channel("nuclei", "nuclear", "00E5FF"),
         Channel("cytoplasm", "cytoplasm", "FF8AC4"),
     )
-    dtype: np.dtype[np.uint16] = np.dtype(np.uint16)
+    dtype: np.dtype[Any] = np.dtype(np.uint16)
     planar = False
 
     def __init__(self, anatomy: Anatomy, grid: Grid) -> None:
         self.anatomy = anatomy
         self.grid = grid
         self._tiles: OrderedDict[tuple[int, ...], npt.NDArray[np.uint16]] = OrderedDict()
+        self._lock = Lock()
 
     def read(self, channel: int, z: slice, y: slice, x: slice) -> npt.NDArray[np.uint16]:
         """The voxels of one channel, (z, y, x)."""
@@ -78,9 +86,10 @@ class LightSheet:
 
     def _tile(self, channel: int, at: tuple[int, int, int]) -> npt.NDArray[np.uint16]:
         key = (channel, *at)
-        if key in self._tiles:
-            self._tiles.move_to_end(key)
-            return self._tiles[key]
+        with self._lock:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+                return self._tiles[key]
         start, stop = tile_box(self.grid.shape, at)
         halo = [
             int(np.ceil((REACH_UM + 3 * blur) / s))
@@ -98,12 +107,12 @@ class LightSheet:
             if sigma > 0.15:
                 light = gaussian_filter1d(light, sigma, axis=axis, truncate=3.0)
         inner = tuple(slice(h, -h) for h in halo)
-        made = self._detect(
-            channel, at, light[inner], tuple(a[s] for a, s in zip(axes, inner, strict=True))
-        )  # type: ignore[arg-type]
-        self._tiles[key] = made
-        while len(self._tiles) > _CACHE_TILES:
-            self._tiles.popitem(last=False)
+        z, y, x = (a[s] for a, s in zip(axes, inner, strict=True))
+        made = self._detect(channel, at, light[inner], (z, y, x))
+        with self._lock:
+            self._tiles[key] = made
+            while len(self._tiles) > _CACHE_TILES:
+                self._tiles.popitem(last=False)
         return made
 
     def _nuclear(self, fields: Fields, axes: Axes) -> Floats:
@@ -111,38 +120,48 @@ class LightSheet:
         nuclei = np.zeros(fields.label.shape, dtype=np.float32)
         for kind in kinds(self.anatomy.style.basal_um):
             draw(scatter(kind, seed, fields, axes), nuclei, axes)
-        chromatin = 1.0 + 0.16 * smooth(seed + 51, 1.8, axes)
-        haze = _lookup(fields.label, 0) * (1.0 + 0.3 * smooth(seed + 52, 9.0, axes))
+        chromatin = 1.0 + 0.16 * self._grain(51, 2.4, axes)
+        haze = _lookup(fields.label, 0) * (1.0 + 0.3 * self._grain(52, 9.0, axes))
         return np.maximum(nuclei * chromatin, haze)
 
     def _cytoplasm(self, fields: Fields, axes: Axes) -> Floats:
         seed = self.anatomy.seed
         label = fields.label
         light = _lookup(label, 1)
-        light *= 1.0 + 0.12 * smooth(seed + 61, 4.0, axes)
+        light *= 1.0 + 0.12 * self._grain(61, 4.0, axes)
         # Collagen: wavy bundles, wrapped around the glands where these are near.
         near = (label == an.STROMA) | (label == an.MUSCLE)
-        waves = smooth(seed + 62, (30.0, 18.0, 18.0), axes)
-        wrap = np.exp(-np.clip(fields.gland, 0.0, None) / 60.0)
-        phase = fields.gland / 9.0 * wrap + waves * (3.2 - 1.5 * wrap) * 2.0
+        waves = smooth(seed + 62, (75.0, 55.0, 55.0), axes)
+        wrap = np.exp(-np.clip(fields.gland, 0.0, None) / 40.0)
+        phase = fields.gland / 17.0 * wrap + waves * (3.4 - 1.2 * wrap)
+        phase += 0.45 * self._grain(67, 14.0, axes)
         fibre = 0.5 + 0.5 * np.cos(2.0 * np.pi * phase)
-        bundle = 0.45 + 0.30 * smooth(seed + 63, 22.0, axes)
-        fibrous = np.clip(bundle, 0.05, 1.3) * (0.35 + 1.25 * fibre * fibre)
+        bundle = 0.50 + 0.22 * self._grain(63, 26.0, axes)
+        fibrous = np.clip(bundle, 0.05, 1.3) * (0.25 + 1.5 * fibre * fibre)
         dense = 1.0 + 0.5 * np.exp(-np.abs(np.clip(fields.tumour, -200.0, None)) / 120.0)
         light = np.where(near, light * (0.5 + fibrous) * dense, light)
         # Apical borders are brighter; secretions lie in some lumina.
         depth = -fields.gland - self.anatomy.style.basal_um
         apical = (label == an.LUMINAL) * np.clip(depth / 26.0, 0.0, 1.0) * 0.28
-        secretion = np.clip(smooth(seed + 64, 40.0, axes) - 0.8, 0.0, 1.0)
-        secretion *= 0.55 * (1.0 + 0.25 * smooth(seed + 65, 6.0, axes))
+        secretion = np.clip(self._grain(64, 40.0, axes) - 0.8, 0.0, 1.0)
+        secretion *= 0.55 * (1.0 + 0.25 * self._grain(65, 6.0, axes))
         light += apical + secretion * (label == an.LUMEN)
-        cells = np.clip(smooth(seed + 66, 3.4, axes) - 0.5, 0.0, 1.0)
+        cells = np.clip(self._grain(66, 3.4, axes) - 0.5, 0.0, 1.0)
         light += 1.1 * cells * (label == an.BLOOD)
+        fat = label == an.FAT
+        if fat.any():
+            rims = borders(seed + 68, 46.0, np.argwhere(fat), axes)
+            light[fat] = np.where(rims < 5.5, 0.62 - 0.06 * rims, light[fat])
         # Eosin leaves nuclei dark.
         nuclei = np.zeros(label.shape, dtype=np.float32)
         for kind in kinds(self.anatomy.style.basal_um):
             draw(scatter(kind, seed, fields, axes), nuclei, axes)
         return np.asarray(light * (1.0 - 0.55 * np.clip(nuclei, 0.0, 1.0)), dtype=np.float32)
+
+    def _grain(self, number: int, knot_um: float, axes: Axes) -> Floats:
+        """Texture; what is finer than a voxel is not drawn, for it could not be seen."""
+        knots = [max(knot_um, 0.9 * s) for s in self.grid.spacing_um]
+        return smooth(self.anatomy.seed + number, knots, axes)
 
     def _detect(
         self, channel: int, at: tuple[int, int, int], light: Floats, axes: Axes
@@ -157,18 +176,21 @@ class LightSheet:
         stripes += 0.7 * smooth(seed + 73 + channel, (15.0, 26.0, 1e6), sheet)
         flat = (1.0 + _STRIPES * stripes) * reach
         photons = light * (flat * across[None, None, :]) * _PHOTONS[channel]
-        rng = np.random.default_rng([seed, 77, channel, *at])
-        counted = rng.poisson(np.maximum(photons + 1.5, 0.0)).astype(np.float32)
-        counted += _READ_NOISE / _GAIN * rng.standard_normal(counted.shape, dtype=np.float32)
+        # Poisson noise by Anscombe's transform: one normal number a voxel, whatever the light.
+        normal = np.random.default_rng([seed, 77, channel, *at]).standard_normal(
+            (2, *photons.shape), dtype=np.float32
+        )
+        root = np.sqrt(np.maximum(photons + 1.5, 0.0) + 0.375) + 0.5 * normal[0]
+        counted = np.maximum(root, 0.0) ** 2 - 0.375 + (_READ_NOISE / _GAIN) * normal[1]
         out = np.rint(_BLACK + _GAIN * counted)
-        return np.clip(out, 0, 65535).astype(np.uint16)
+        return np.asarray(np.clip(out, 0, 65535), dtype=np.uint16)
 
 
 class Labels:
     """The phantom's tissue classes as a label image; see ``anatomy.CLASSES``."""
 
-    channels = (Channel("class", "other", "FFFFFF"),)
-    dtype: np.dtype[np.uint8] = np.dtype(np.uint8)
+    channels: tuple[Channel, ...] = (Channel("class", "other", "FFFFFF"),)
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
     planar = False
 
     def __init__(self, anatomy: Anatomy, grid: Grid) -> None:
@@ -196,23 +218,30 @@ def tile_box(
     return start, stop  # type: ignore[return-value]
 
 
-def tiled(shape, box, dtype, tile):  # type: ignore[no-untyped-def]
-    """x"""
+def tiled(
+    shape: tuple[int, int, int],
+    box: tuple[slice, slice, slice],
+    dtype: np.dtype[Any],
+    tile: Callable[[tuple[int, int, int]], npt.NDArray[Any]],
+) -> npt.NDArray[Any]:
+    """A part of a volume, put together from its tiles; these are drawn side by side."""
     low = [s.indices(n)[0] for s, n in zip(box, shape, strict=True)]
     high = [s.indices(n)[1] for s, n in zip(box, shape, strict=True)]
     out = np.empty([max(0, b - a) for a, b in zip(low, high, strict=True)], dtype=dtype)
     if out.size == 0:
         return out
     ranges = [range(a // n, (b - 1) // n + 1) for a, b, n in zip(low, high, TILE, strict=True)]
-    for tz in ranges[0]:
-        for ty in ranges[1]:
-            for tx in ranges[2]:
-                start, stop = tile_box(shape, (tz, ty, tx))
-                begin = [max(a, s) for a, s in zip(low, start, strict=True)]
-                end = [min(b, s) for b, s in zip(high, stop, strict=True)]
-                into = tuple(slice(b - a, e - a) for a, b, e in zip(low, begin, end, strict=True))
-                take = tuple(slice(b - s, e - s) for s, b, e in zip(start, begin, end, strict=True))
-                out[into] = tile((tz, ty, tx))[take]
+
+    def put(at: tuple[int, int, int]) -> None:
+        start, stop = tile_box(shape, at)
+        begin = [max(a, s) for a, s in zip(low, start, strict=True)]
+        end = [min(b, s) for b, s in zip(high, stop, strict=True)]
+        into = tuple(slice(b - a, e - a) for a, b, e in zip(low, begin, end, strict=True))
+        take = tuple(slice(b - s, e - s) for s, b, e in zip(start, begin, end, strict=True))
+        out[into] = tile(at)[take]
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        list(pool.map(put, itertools.product(*ranges)))
     return out
 
 

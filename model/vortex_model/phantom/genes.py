@@ -150,7 +150,10 @@ PROGRAMS = (
 NAMES = tuple(p.name for p in PROGRAMS)
 PROFILE_SEED = 20
 SHIFT = 0.22
-MARKER_SHARE = 0.42
+_FAMILIES = (
+    "ZNF TMEM SLC25A FAM C1orf CCDC ANKRD LRRC KIAA RNF TTC WDR PHF RBM ARHGAP ARHGEF USP "
+    "UBE2 PPP1R DNAJC TRIM KLHL MRPL MRPS NDUFA COX PSMB POLR2 EIF3 SNRP VPS RAB TBC1D"
+)
 _RNA = {  # RNA of a full voxel of a class, beside a luminal one
     an.STROMA: 0.30,
     an.LUMINAL: 1.0,
@@ -292,11 +295,9 @@ def profiles(
 def filler_names(count: int) -> list[str]:
     """Names of genes that nobody is asked to know: families and a number, none a marker."""
     taken = {m for p in PROGRAMS for m in p.markers}
-    families = (
-        "ZNF TMEM SLC25A FAM C1orf CCDC ANKRD LRRC KIAA RNF TTC WDR PHF RBM ARHGAP ARHGEF USP "
-        "UBE2 PPP1R DNAJC TRIM KLHL MRPL MRPS NDUFA COX PSMB POLR2 EIF3 SNRP VPS RAB TBC1D"
-    ).split()
-    names, number = [], 1
+    families = _FAMILIES.split()
+    names: list[str] = []
+    number = 1
     while len(names) < count:
         for family in families:
             name = f"{family}{number}"

@@ -45,12 +45,12 @@ class Skeleton:
 @dataclass
 class _Branch:
     number: int
-    parent: int
     generation: int
     direction: npt.NDArray[np.float64]
     radius: float
     nodes: list[npt.NDArray[np.float64]]
     radii: list[float]
+    kin: frozenset[int]
     ended: bool = False
 
 
@@ -102,28 +102,37 @@ def grow_glands(
         if not space.inside(root):
             failures += 1
             continue
-        before = sum(len(b.nodes) for b in branches)
         direction = _unit(rng.normal(size=3) + 2.0 * np.asarray(style.axis))
         radius = wide * rng.uniform(0.75, 1.0)
-        tips = [_begin(branches, 0, 0, root, direction, radius)]
-        back = _begin(branches, tips[0].number, 0, root, -direction, radius)
-        tips.append(back)
-        _walk(tips, branches, forks, space, style, rng)
-        grown = sum(len(b.nodes) for b in branches) - before
+        tips = _begin(branches, None, root, (direction, -direction), (radius, radius))
+        grown = _walk(tips, branches, forks, space, style, rng)
         failures = failures + 1 if grown * STEP_UM < 2.5 * wide else 0
     return _skeleton(branches, forks, thin, style.acinus)
 
 
 def _begin(
     branches: list[_Branch],
-    parent: int,
-    generation: int,
+    parent: _Branch | None,
     place: npt.NDArray[np.float64],
-    direction: npt.NDArray[np.float64],
-    radius: float,
-) -> _Branch:
-    made = _Branch(len(branches) + 1, parent, generation, direction, radius, [place], [radius])
-    branches.append(made)
+    directions: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    radii: tuple[float, float],
+) -> list[_Branch]:
+    """Two branches from one place, which may touch each other and their parent while young."""
+    first = len(branches) + 1
+    kin = frozenset({0, first, first + 1} | ({parent.number} if parent else set()))
+    made = [
+        _Branch(
+            number=first + k,
+            generation=parent.generation + 1 if parent else 0,
+            direction=directions[k],
+            radius=radii[k],
+            nodes=[place],
+            radii=[parent.radii[-1] if parent else radii[k]],
+            kin=kin,
+        )
+        for k in range(2)
+    ]
+    branches += made
     return made
 
 
@@ -134,18 +143,18 @@ def _walk(
     space: _Space,
     style: Style,
     rng: np.random.Generator,
-) -> None:
+) -> int:
+    """Grow until every tip has ended; returns how many nodes were made."""
     thin, wide = style.gland_radius_um
     axis = np.asarray(style.axis)
+    grown = 0
     while tips:
         tip = tips.pop(rng.integers(len(tips)))
         mean_free = (tip.radius + thin + style.gap_um) * 0.75
-        kin = {0, tip.number, tip.parent}
-        kin |= {b.number for b in branches if b.parent == tip.parent and tip.parent}
         for _ in range(400):
             here = tip.nodes[-1]
             young = len(tip.nodes) * STEP_UM < 2.2 * (wide + style.gap_um)
-            allowed = kin if young else {0, tip.number}
+            allowed = tip.kin if young else {0, tip.number}
             ahead = None
             for attempt in range(5):
                 turn = style.bend * (1.0 + attempt)
@@ -163,6 +172,7 @@ def _walk(
                 break
             tip.direction = ahead
             tip.nodes.append(step)
+            grown += 1
             wobble = 1.0 + 0.12 * rng.normal()
             smoothed = 0.85 * tip.radii[-1] + 0.15 * tip.radius * wobble
             tip.radii.append(float(np.clip(smoothed, thin, wide)))
@@ -172,13 +182,14 @@ def _walk(
                 forks.append(step)
                 side = _unit(np.cross(ahead, rng.normal(size=3)))
                 spread = rng.uniform(0.5, 0.9)
-                for sign in (1.0, -1.0):
-                    way = _unit(ahead * np.cos(spread) + sign * side * np.sin(spread))
-                    radius = max(thin, tip.radii[-1] * rng.uniform(0.78, 0.95))
-                    child = _begin(branches, tip.number, tip.generation + 1, step, way, radius)
-                    child.radii[0] = tip.radii[-1]
-                    tips.append(child)
+                ways = (
+                    _unit(ahead * np.cos(spread) + side * np.sin(spread)),
+                    _unit(ahead * np.cos(spread) - side * np.sin(spread)),
+                )
+                sizes = tuple(max(thin, tip.radii[-1] * f) for f in rng.uniform(0.78, 0.95, 2))
+                tips += _begin(branches, tip, step, ways, (sizes[0], sizes[1]))
                 break
+    return grown
 
 
 def _skeleton(
@@ -229,10 +240,9 @@ def grow_vessels(
         radius = float(rng.choice([5.0, 7.0, 12.0, 20.0, 30.0], p=[0.3, 0.25, 0.2, 0.15, 0.1]))
         if _clearance(tree, glands, place[None])[0] < radius + 4.0:
             continue
-        for sign in (1.0, -1.0):
+        first = _unit(rng.normal(size=3))
+        for way in (first, -first):
             here = place
-            way = _unit(rng.normal(size=3)) if sign > 0 else -start
-            start = way if sign > 0 else start
             for _ in range(60):
                 options = np.stack(
                     [_unit(way + 0.45 * rng.normal(size=3) / np.sqrt(3)) for _ in range(6)]

@@ -14,20 +14,20 @@ Axes = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.fl
 _KEPT = 151.0 / 315.0
 
 
-def uniform(seed: int, *index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each integer place, by hashing (splitmix64's finaliser).
+def uniform(seed: int, *index: npt.NDArray[np.int64]) -> Floats:
+    """A number in [0, 1) for each integer place, by hashing (murmur3's finaliser).
 
     ``index`` are integer arrays that broadcast together; their common shape comes back.
     """
-    with np.errstate(over="ignore"):
-        state = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) * np.uint64(0x9E3779B97F4A7C15)
-        out = np.asarray(state)
-        for number, part in enumerate(index, start=1):
-            out = out ^ (part.astype(np.uint64) * np.uint64(0xD6E8FEB86659FD93 + 2 * number))
-            out = (out ^ (out >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            out = (out ^ (out >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            out = out ^ (out >> np.uint64(31))
-    return np.asarray((out >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    state = np.asarray((seed * 0x9E3779B9 + 0x85EBCA6B) & 0xFFFFFFFF, dtype=np.uint32)
+    for number, part in enumerate(index):
+        state = state ^ (part.astype(np.uint32) * np.uint32(0xC2B2AE35 + 2 * number))
+        state ^= state >> np.uint32(16)
+        state *= np.uint32(0x85EBCA6B)
+        state ^= state >> np.uint32(13)
+        state *= np.uint32(0xC2B2AE35)
+        state ^= state >> np.uint32(16)
+    return np.asarray((state >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24))
 
 
 def smooth(seed: int, knot_um: float | Sequence[float], axes: Axes) -> Floats:
@@ -68,10 +68,41 @@ def smooth(seed: int, knot_um: float | Sequence[float], axes: Axes) -> Floats:
         ranges.append(np.arange(low, high + 1))
     z, y, x = ranges
     white = uniform(seed, z[:, None, None], y[None, :, None], x[None, None, :])
-    field = ((white - 0.5) * np.sqrt(12.0 / _KEPT**3)).astype(np.float32)
+    field = (white - np.float32(0.5)) * np.float32(np.sqrt(12.0 / _KEPT**3))
     field = np.tensordot(weights[0], field, axes=(1, 0))
     field = np.matmul(weights[1], field)
     return np.asarray(np.matmul(field, weights[2].T))
+
+
+def borders(
+    seed: int, pitch_um: float, index: npt.NDArray[np.int64], axes: Axes
+) -> npt.NDArray[np.float32]:
+    """How far places are from the border between two cells of a random foam, in micrometres.
+
+    Cells are those of points jittered on a lattice (Worley noise, second less first distance).
+
+    Parameters
+    ----------
+    pitch_um
+        Usual size of a cell.
+    index
+        Places, (n, 3), as indices into ``axes``.
+    """
+    place = np.column_stack([a[i] for a, i in zip(axes, index.T, strict=True)])
+    home = np.floor(place / pitch_um).astype(np.int64)
+    first = np.full(len(place), np.inf, dtype=np.float32)
+    second = first.copy()
+    for shift in np.ndindex(3, 3, 3):
+        cell = home + np.asarray(shift) - 1
+        square = np.zeros(len(place), dtype=np.float32)
+        for axis in range(3):
+            jitter = uniform(seed * 3 + axis, *cell.T)
+            centre = (cell[:, axis] + 0.5 + 0.8 * (jitter - 0.5)) * pitch_um
+            square += (place[:, axis] - centre).astype(np.float32) ** 2
+        distance = np.sqrt(square)
+        second = np.minimum(second, np.maximum(first, distance))
+        first = np.minimum(first, distance)
+    return np.asarray(second - first)
 
 
 def linear(block: Floats, start_um: Sequence[float], step_um: float, axes: Axes) -> Floats:

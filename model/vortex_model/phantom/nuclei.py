@@ -64,12 +64,12 @@ class Nuclei:
 def kinds(basal_um: float) -> tuple[Kind, ...]:
     """The nuclei of a tissue whose basal layer is so thick."""
     return (
-        Kind(an.LUMINAL, 7.6, 0.95, 4.6, 3.3, 0.80, 0.16, basal_um + 5.5, True),
+        Kind(an.LUMINAL, 7.6, 0.95, 4.7, 3.2, 0.90, 0.16, basal_um + 5.5, True),
         Kind(an.BASAL, 9.5, 0.75, 4.8, 2.4, 1.00, 0.14, 0.5 * basal_um, False),
         Kind(an.STROMA, 17.0, 0.8, 7.5, 2.1, 0.85, 0.18, None, False),
         Kind(an.MUSCLE, 15.0, 0.9, 8.5, 2.0, 0.75, 0.15, None, False),
         Kind(an.WALL, 7.5, 0.7, 5.5, 2.0, 0.9, 0.15, None, None),
-        Kind(an.TUMOUR, 9.2, 0.97, 5.2, 4.4, 0.95, 0.28, None, None),
+        Kind(an.TUMOUR, 9.8, 0.95, 5.0, 4.2, 0.92, 0.28, None, None),
         Kind(an.IMMUNE, 6.6, 0.95, 3.0, 2.8, 1.15, 0.12, None, None),
         Kind(an.NECROSIS, 14.0, 0.45, 2.2, 1.8, 0.9, 0.4, None, None),
         Kind(an.BLOOD, 16.0, 0.15, 3.4, 3.2, 1.0, 0.2, None, None),
@@ -89,7 +89,7 @@ def scatter(kind: Kind, seed: int, fields: Fields, axes: Axes) -> Nuclei:
     cell = (z.ravel(), y.ravel(), x.ravel())
     key = seed * 31 + 1009 * (kind.label + 1)
     jitter = np.column_stack([uniform(key + a, *cell) for a in range(3)])
-    place = (np.column_stack(cell) + 0.5 + 0.75 * (jitter - 0.5)) * kind.pitch_um
+    place = (np.column_stack(cell) + 0.5 + 0.95 * (jitter - 0.5)) * kind.pitch_um
     size = np.asarray([len(a) for a in axes])
     index = (place - low) / step
     inside = ((index >= 0) & (index <= size - 1)).all(axis=1)
@@ -101,7 +101,7 @@ def scatter(kind: Kind, seed: int, fields: Fields, axes: Axes) -> Nuclei:
     place, index = place[keep], index[keep]
     cell = tuple(c[inside][keep] for c in cell)
 
-    random = [uniform(key + 4 + a, *cell) for a in range(5)]
+    random = [uniform(key + 4 + a, *cell).astype(np.float64) for a in range(4)]
     free = _sphere(random[0], random[1])
     if kind.radial is None:
         axis = free
@@ -151,25 +151,36 @@ def draw(nuclei: Nuclei, out: Floats, axes: Axes) -> None:
     offsets = np.stack(
         np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1
     ).reshape(-1, 3)
+    steps = (offsets * step).astype(np.float32)
+    strides = np.asarray([shape[1] * shape[2], shape[2], 1])
     centre = np.rint((nuclei.place_um - low) / step).astype(np.int64)
     rest = (centre * step + low - nuclei.place_um).astype(np.float32)
-    batch = max(1, 4_000_000 // len(offsets))
-    steps = (offsets * step).astype(np.float32)
+    axis = nuclei.axis.astype(np.float32)
+    a = (1.0 / long**2 - 1.0 / short**2).astype(np.float32)
+    b = (1.0 / short**2).astype(np.float32)
+    batch = max(1, 1_000_000 // len(offsets))
     for start in range(0, len(centre), batch):
         part = slice(start, start + batch)
-        away = rest[part, None, :] + steps[None]
-        along = np.einsum("nkc,nc->nk", away, nuclei.axis[part].astype(np.float32))
-        square = np.einsum("nkc,nkc->nk", away, away)
-        a = (1.0 / long[part] ** 2 - 1.0 / short[part] ** 2).astype(np.float32)[:, None]
-        b = (1.0 / short[part] ** 2).astype(np.float32)[:, None]
-        reached = along * along * a + square * b
+        # |rest + step|^2 and (rest + step) . axis, written as matrix products.
+        reached = axis[part] @ steps.T
+        reached += (rest[part] * axis[part]).sum(axis=1)[:, None]
+        reached *= reached
+        reached *= a[part, None]
+        square = (2.0 * rest[part]) @ steps.T
+        square += (steps * steps).sum(axis=1)
+        square += (rest[part] ** 2).sum(axis=1)[:, None]
+        square *= b[part, None]
+        reached += square
         who, which = np.nonzero(reached < 1.3)
         value = np.minimum((1.3 - reached[who, which]) * 1.7, 1.0)
         value *= light[part].astype(np.float32)[who]
-        at = centre[part][who] + offsets[which]
-        good = ((at >= 0) & (at < shape)).all(axis=1)
-        at = at[good]
-        np.maximum.at(flat, (at[:, 0] * shape[1] + at[:, 1]) * shape[2] + at[:, 2], value[good])
+        at = (centre[part] @ strides)[who] + (offsets @ strides)[which]
+        safe = ((centre[part] >= reach) & (centre[part] < shape - reach)).all(axis=1)
+        if not safe.all():
+            exact = centre[part][who] + offsets[which]
+            good = ((exact >= 0) & (exact < shape)).all(axis=1)
+            at, value = at[good], value[good]
+        np.maximum.at(flat, at, value)
 
 
 def _sample(field: Floats, index: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
