@@ -1,0 +1,122 @@
+"""Long work off the event loop: progress, cancel, an error as text."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from vortex_model.errors import Cancelled, VortexError
+from vortex_model.progress import Progress
+
+Phase = Literal["running", "cancelling", "done", "cancelled", "failed"]
+Work = Callable[[Progress], Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a job is."""
+
+    title: str
+    phase: Phase = "running"
+    fraction: float = 0.0
+    message: str = "Starting"
+    result: Any = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it still works."""
+        return self.phase in ("running", "cancelling")
+
+
+class Job:
+    """One piece of long work in a thread of its own.
+
+    Parameters
+    ----------
+    title
+        What it does, for people.
+    work
+        Called with a progress; what it returns is the result. It stops where the progress
+        raises ``Cancelled``.
+    on_change
+        Called with each new status, **in the job's thread**; pass it on to the event loop.
+    interval_s
+        Reports that follow each other faster than this are dropped.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        work: Work,
+        on_change: Callable[[Status], None],
+        interval_s: float = 0.1,
+    ) -> None:
+        self.status = Status(title)
+        self._work, self._on_change, self._interval_s = work, on_change, interval_s
+        self._cancel = threading.Event()
+        self._told = 0.0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"job {title}", daemon=True)
+
+    def start(self) -> Job:
+        """Begin; returns itself."""
+        self._thread.start()
+        return self
+
+    def cancel(self) -> None:
+        """Ask it to stop; it does at its next report."""
+        self._cancel.set()
+        with self._lock:
+            if self.status.phase == "running":
+                self.status = replace(self.status, phase="cancelling", message="Stopping")
+        self._on_change(self.status)
+
+    def wait(self, timeout_s: float | None = None) -> Status:
+        """Wait for its end; returns the status that it has then."""
+        self._thread.join(timeout_s)
+        return self.status
+
+    def _report(self, fraction: float, message: str) -> None:
+        if self._cancel.is_set():
+            raise Cancelled
+        fraction = min(1.0, max(0.0, fraction))
+        with self._lock:
+            self.status = replace(self.status, fraction=fraction, message=message)
+        now = time.monotonic()
+        if now - self._told >= self._interval_s:
+            self._told = now
+            self._on_change(self.status)
+
+    def _end(self, phase: Phase, message: str, result: Any = None) -> None:
+        fraction = 1.0 if phase == "done" else self.status.fraction
+        with self._lock:
+            self.status = replace(
+                self.status, phase=phase, message=message, fraction=fraction, result=result
+            )
+        self._on_change(self.status)
+
+    def _run(self) -> None:
+        try:
+            result = self._work(self._report)
+        except Cancelled as error:
+            self._end("cancelled", str(error))
+        except VortexError as error:
+            self._end("failed", str(error))
+        except MemoryError:
+            self._end(
+                "failed", "There is too little memory for this. Choose fewer sections or genes."
+            )
+        except Exception as error:  # the last line of defence: told, and logged whole
+            log.exception("The job %r failed", self.status.title)
+            self._end(
+                "failed",
+                f"{self.status.title} failed unexpectedly ({type(error).__name__}: {error}). "
+                "The server's log has the details.",
+            )
+        else:
+            self._end("done", "Done", result)

@@ -1,0 +1,33 @@
+export function render({ model }) {
+  const rows = [["opacity", "Expression", "How strongly expression covers the morphology"],
+    ["threshold", "Hide below", "The part of the colour range, from its low end, that stays transparent"],
+    ["morphology", "Morphology", "How opaque the morphology is in 3D"]];
+  const inputs = {}, outputs = {};
+  const root = make("section", { class: "form" });
+  for (const [name, label, title] of rows) {
+    inputs[name] = make("input", { type: "range", min: "0", max: "1", step: "0.01", "aria-label": label });
+    outputs[name] = make("output", {});
+    const push = latest((value) => send(name, value), 80);
+    inputs[name].addEventListener("input", () => { fill(name); push(parseFloat(inputs[name].value)); });
+    root.append(make("label", { class: "slider", title }, make("span", {}, label), inputs[name], outputs[name]));
+  }
+  const depth = make("input", { type: "range", min: "0", max: "2", step: "0.01", "aria-label": "Stretch z" }), depthOut = make("output", {});
+  const pushDepth = latest((v) => send("depth", v), 200);
+  const asDepth = () => Math.max(1, Math.round(10 ** parseFloat(depth.value)));
+  depth.addEventListener("input", () => { depthOut.textContent = `× ${asDepth()}`; depth.style.setProperty("--part", depth.value / 2); pushDepth(asDepth()); });
+  root.append(make("label", { class: "slider", title: "How far z is stretched in 3D, to tell planes apart" }, make("span", {}, "Stretch z"), depth, depthOut));
+  const toggles = {};
+  const line = make("div", { class: "toggles" });
+  for (const [name, label, title] of [["spots", "Measured spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the three slices lie in 3D"]]) {
+    toggles[name] = make("input", { type: "checkbox", onchange: () => send(name, toggles[name].checked) });
+    line.append(make("label", { class: "toggle", title }, toggles[name], make("span", {}, label)));
+  }
+  root.append(line);
+  function fill(name) { outputs[name].textContent = `${Math.round(inputs[name].value * 100)} %`; inputs[name].style.setProperty("--part", inputs[name].value); }
+  const send = bind(model, (props) => {
+    for (const [name] of rows) if (root.getRootNode().activeElement !== inputs[name] || !inputs[name].matches(":active")) { inputs[name].value = props[name] ?? 0; fill(name); }
+    for (const name of Object.keys(toggles)) toggles[name].checked = !!props[name];
+    if (!depth.matches(":active")) { depth.value = Math.log10(props.depth ?? 1); depth.style.setProperty("--part", depth.value / 2); depthOut.textContent = `× ${props.depth ?? 1}`; }
+  });
+  return root;
+}

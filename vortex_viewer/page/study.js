@@ -1,0 +1,41 @@
+export function render({ model }) {
+  const name = make("span", { class: "title" });
+  const facts = make("div", { class: "facts" });
+  const menu = make("div", { class: "menu", hidden: true, role: "listbox", "aria-label": "Studies" });
+  const button = make("button", { class: "picker", type: "button", "aria-haspopup": "listbox", title: "Choose a study" },
+    name, make("span", { class: "chevron", "aria-hidden": "true" }));
+  const status = make("div", { class: "status", role: "status", "aria-live": "polite" });
+  const root = make("header", { class: "v-study" },
+    make("div", { class: "brand", title: "vortex-viewer" }, make("span", { class: "mark", "aria-hidden": "true" })),
+    make("div", { class: "pick" }, button, menu), facts, status);
+  const close = () => { menu.hidden = true; };
+  button.addEventListener("click", (event) => { event.stopPropagation(); menu.hidden = !menu.hidden; if (!menu.hidden) menu.querySelector("button")?.focus(); });
+  document.addEventListener("click", close);
+  root.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { close(); button.focus(); }
+    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !menu.hidden) {
+      event.preventDefault();
+      const all = [...menu.querySelectorAll("button")];
+      const from = all.indexOf(root.getRootNode().activeElement);
+      all[(from + (event.key === "ArrowDown" ? 1 : all.length - 1)) % all.length].focus();
+    }
+  });
+  const send = bind(model, (props) => {
+    name.textContent = props.title ?? "Opening";
+    name.title = props.description ?? "";
+    facts.replaceChildren(...(props.facts ?? []).map(([label, value, hint]) =>
+      make("div", { class: "fact", title: hint ?? `${label}: ${value}` }, make("span", { class: "label" }, label), make("span", { class: "value" }, value))));
+    menu.replaceChildren(...(props.studies ?? []).map((study) => {
+      const on = study === props.study;
+      return make("button", { type: "button", class: on ? "on" : "", role: "option", "aria-selected": on ? "true" : "false",
+        onclick: () => { close(); if (!on) send("study", study); } }, study);
+    }));
+    button.classList.toggle("single", (props.studies ?? []).length < 2);
+    status.textContent = props.error ?? props.busy ?? "";
+    status.classList.toggle("error", !!props.error);
+    status.classList.toggle("busy", !props.error && !!props.busy);
+    status.title = status.textContent;
+    hook({ study: props.study, busy: props.busy || null, error: props.error || null });
+  });
+  return root;
+}

@@ -1,0 +1,1 @@
+"""What of the page is no picture: one file a panel."""

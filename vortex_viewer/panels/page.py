@@ -1,0 +1,31 @@
+"""The page that holds the panels; no template of a toolkit."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import panel as pn
+from jinja2 import Template as Jinja
+from panel.io.resources import _env
+
+from vortex_viewer.panels.piece import read
+
+
+@cache
+def _page() -> Jinja:
+    return _env.from_string(read("page.html"))
+
+
+def template(session: Any) -> pn.Template:
+    """The page of one visitor."""
+    page = pn.Template(_page())
+    page.add_variable("theme_css", read("theme.css"))
+    for name in ("study", "genes", "view", "legend", "display", "crop", "finetune", "readout"):
+        attribute = {"study": "study_bar", "genes": "gene_list"}.get(name, name)
+        page.add_panel(name, getattr(session, attribute))
+    for name, part in session.slices.views.items():
+        page.add_panel(
+            name, pn.pane.Bokeh(part.figure, sizing_mode="stretch_both", margin=0, theme=None)
+        )
+    return page

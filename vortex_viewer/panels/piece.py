@@ -1,0 +1,62 @@
+"""What every panel is made of: a small page component, told by ``show``, answering by ``on``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import param
+from panel.custom import JSComponent
+
+PAGE = Path(__file__).parents[1] / "page"
+Handler = Callable[[Any], None]
+
+
+@cache
+def read(name: str) -> str:
+    """A file of the page, shipped with the package."""
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def script(name: str) -> str:
+    """A component's module, with the few helpers that all share before it."""
+    return read("common.js") + read(f"{name}.js")
+
+
+class Piece(JSComponent):
+    """A page component.
+
+    Data flows one way: Python shows a dictionary, the component draws it; what a visitor does
+    comes back as a message ``{"do": name, ...}`` and changes nothing by itself.
+    """
+
+    props = param.String("{}", doc="What is shown, JSON.")
+
+    __abstract = True
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(
+            sizing_mode="stretch_both", margin=0, stylesheets=[read("controls.css")], **params
+        )
+        self._shown: dict[str, Any] = {}
+        self._handlers: dict[str, Handler] = {}
+        self.on_msg(self._receive)
+
+    def show(self, **changes: Any) -> None:
+        """Show other values."""
+        shown = {**self._shown, **changes}
+        if shown != self._shown:
+            self._shown = shown
+            self.props = json.dumps(shown, separators=(",", ":"))
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Call ``handler(value)`` when the visitor does this."""
+        self._handlers[name] = handler
+
+    def _receive(self, event: Any) -> None:
+        message = getattr(event, "data", event)
+        if isinstance(message, dict) and message.get("do") in self._handlers:
+            self._handlers[message["do"]](message.get("value"))

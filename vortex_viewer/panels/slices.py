@@ -1,0 +1,206 @@
+"""Three linked orthogonal slices with one crosshair, in Bokeh; true aspect, micrometres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from bokeh.models import (
+    ColumnDataSource,
+    CustomJS,
+    Label,
+    MetricLength,
+    Range1d,
+    ScaleBar,
+    Span,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+
+from vortex_model.grid import Grid
+from vortex_viewer.panels.piece import read
+from vortex_viewer.scene.data import Spots
+from vortex_viewer.scene.slices import AXES, Picture, Window
+from vortex_viewer.scene.stage import AXIS_COLOURS
+from vortex_viewer.state import Point
+
+NAMES = "zyx"
+INK, BACK = "#e8ebf1", "#0b0d12"
+FONT = "Inter, Segoe UI, Roboto, Helvetica Neue, Noto Sans, Liberation Sans, Arial, sans-serif"
+LABEL = {
+    "x": 8,
+    "y": 8,
+    "x_units": "screen",
+    "y_units": "screen",
+    "text_color": INK,
+    "text_font": FONT,
+    "text_font_size": "11px",
+    "background_fill_color": BACK,
+    "background_fill_alpha": 0.6,
+    "padding": 3,
+}
+LENGTHS = {"ticks": [1, 2, 5, 10, 20, 50, 100, 200, 500], "include": ["µm", "mm"]}
+BAR = {
+    "unit": "µm",
+    "location": "bottom_right",
+    "bar_length": 0.22,
+    "bar_line_color": INK,
+    "bar_line_width": 3,
+    "label_text_color": INK,
+    "label_text_font": FONT,
+    "label_text_font_size": "11px",
+    "label_standoff": 2,
+    "background_fill_color": BACK,
+    "background_fill_alpha": 0.6,
+    "border_line_color": None,
+    "margin": 8,
+    "padding": 4,
+}
+Move = Callable[[Point], None]
+
+
+class Slice:
+    """One slice's figure.
+
+    Parameters
+    ----------
+    view
+        "xy", "xz" or "yz".
+    """
+
+    def __init__(self, view: str, cursor: ColumnDataSource, extent: ColumnDataSource) -> None:
+        self.view = view
+        cut, down, across = (NAMES[a] for a in AXES[view])
+        self._pixels = 0  # unknown until the page has drawn the figure
+        self.image = ColumnDataSource(
+            {"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}
+        )
+        self.spots = ColumnDataSource({"x": [], "y": [], "r": [], "colour": []})
+        self.figure = fig = figure(
+            x_range=Range1d(0, 1),
+            y_range=Range1d(1, 0),
+            sizing_mode="stretch_both",
+            toolbar_location=None,
+            min_border=0,
+            background_fill_color="#000000",
+            border_fill_color="#000000",
+            outline_line_color=None,
+            tools=[],
+            tags=[view, [0, 0]],
+            output_backend="canvas",
+        )
+        fig.axis.visible = False
+        fig.grid.visible = False
+        fig.image_rgba("image", x="x", y="y", dw="dw", dh="dh", source=self.image)
+        fig.circle(
+            "x", "y", radius="r", source=self.spots, fill_color="colour", line_color="#0b0d12",
+            line_width=0.5, line_alpha=0.6,
+        )  # fmt: skip
+        wheel = WheelZoomTool(zoom_on_axis=False, maintain_focus=True, speed=1 / 400)
+        fig.on_change("inner_width", self._resized)
+        fig.add_tools(wheel)
+        fig.toolbar.active_scroll = wheel
+        self.lines = [
+            (Span(dimension="height", line_color=AXIS_COLOURS[across], line_alpha=0.8), across),
+            (Span(dimension="width", line_color=AXIS_COLOURS[down], line_alpha=0.8), down),
+        ]
+        for span, _ in self.lines:
+            fig.add_layout(span)
+        self.label = (Label(**LABEL, text=""), view.upper(), cut)
+        fig.add_layout(self.label[0])
+        fig.add_layout(ScaleBar(range=fig.x_range, dimensional=MetricLength(**LENGTHS), **BAR))
+        parts = {"fig": fig, "cursor": cursor, "extent": extent, "across": across, "down": down}
+        move = CustomJS(args=parts, code=read("slice_move.js"))
+        fit = CustomJS(args=parts, code=read("slice_fit.js"))
+        for event in ("tap", "panstart", "pan"):
+            fig.js_on_event(event, move)
+        fig.js_on_event("doubletap", fit)
+        fig.js_on_change("inner_width", fit)
+        fig.js_on_change("inner_height", fit)
+        extent.js_on_change("data", fit)
+
+    def _resized(self, _attr: str, _old: Any, new: Any) -> None:
+        self._pixels = int(new or 0)
+
+    @property
+    def window(self) -> Window:
+        """What is in sight."""
+        fig = self.figure
+        across = sorted((float(fig.x_range.start), float(fig.x_range.end)))
+        down = sorted((float(fig.y_range.start), float(fig.y_range.end)))
+        return Window((across[0], across[1]), (down[0], down[1]), self._pixels)
+
+    def show(self, picture: Picture) -> None:
+        """Show a picture in its place."""
+        (x0, x1), (y0, y1) = picture.across_um, picture.down_um
+        packed = np.ascontiguousarray(picture.rgba).view(np.uint32)[..., 0]
+        self.image.data = {
+            "image": [packed],
+            "x": [x0],
+            "y": [y0],
+            "dw": [x1 - x0],
+            "dh": [y1 - y0],
+        }
+
+    def show_spots(self, spots: Spots | None, colours: list[str]) -> None:
+        """Show the measured spots of a section that lies in this slice."""
+        if spots is None:
+            if len(self.spots.data["x"]):
+                self.spots.data = {"x": [], "y": [], "r": [], "colour": []}
+            return
+        self.spots.data = {
+            "x": spots.points_um[:, 0],
+            "y": spots.points_um[:, 1],
+            "r": np.full(len(colours), spots.diameter_um / 2),
+            "colour": colours,
+        }
+
+
+class Slices:
+    """The three slices and their crosshair."""
+
+    def __init__(self, on_move: Move, on_window: Callable[[str], None]) -> None:
+        self.cursor = ColumnDataSource({"x": [0.0], "y": [0.0], "z": [0.0]})
+        self.extent = ColumnDataSource({"x": [0.0, 1.0], "y": [0.0, 1.0], "z": [0.0, 1.0]})
+        self.views = {view: Slice(view, self.cursor, self.extent) for view in AXES}
+        self.cursor.js_on_change(
+            "data",
+            CustomJS(
+                args={
+                    "cursor": self.cursor,
+                    "spans": [line for v in self.views.values() for line in v.lines],
+                    "labels": [v.label for v in self.views.values()],
+                },
+                code=read("slice_link.js"),
+            ),
+        )
+        self._on_move = on_move
+        self.cursor.on_change("data", self._moved)
+        for view, part in self.views.items():
+            for model, name in (
+                (part.figure.x_range, "start"),
+                (part.figure.y_range, "start"),
+                (part.figure, "inner_width"),
+            ):
+                model.on_change(name, _told(on_window, view))
+
+    def _moved(self, _attr: str, _old: Any, new: Any) -> None:
+        self._on_move((float(new["x"][0]), float(new["y"][0]), float(new["z"][0])))
+
+    def set_extent(self, frame: Grid) -> None:
+        """Another block: every slice shows all of it."""
+        self.extent.data = {
+            name: list(span) for name, span in zip(NAMES, frame.bounds_um, strict=True)
+        }
+
+    def set_cursor(self, place: Point) -> None:
+        """Move the crosshair from here."""
+        self.cursor.data = {name: [value] for name, value in zip("xyz", place, strict=True)}
+
+
+def _told(on_window: Callable[[str], None], view: str) -> Callable[[str, Any, Any], None]:
+    def changed(_attr: str, _old: Any, _new: Any) -> None:
+        on_window(view)
+
+    return changed

@@ -1,0 +1,373 @@
+"""One study as the pictures need it: read-only, made once, shared by all visitors."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_model.errors import StudyError, UnknownNameError
+from vortex_model.expression import normalise
+from vortex_model.grid import Grid
+from vortex_model.multiscale import Image, Level
+from vortex_model.prediction import Prediction
+from vortex_model.study import Study
+from vortex_viewer.scene import compose
+from vortex_viewer.scene.sample import TissueSampler
+
+Bytes = npt.NDArray[np.uint8]
+Made = TypeVar("Made")
+STACK_RATIO = 4.0
+"""Planes this many times farther apart than pixels are drawn as planes, not as a volume."""
+PLANE_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Spots:
+    """One gene in the measured spots of one section."""
+
+    section: str
+    points_um: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+    diameter_um: float
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The morphology as the volume renderer needs it."""
+
+    grid: Grid
+    gray: Bytes
+    index: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One plane of a stack of sections."""
+
+    z_um: float
+    grid: Grid
+    picture: Bytes
+    glass: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One gene on the lattice, with the range that its picture starts from."""
+
+    name: str
+    values: npt.NDArray[np.float32]
+    grid: Grid
+    low: float
+    high: float
+    auto: tuple[float, float]
+    histogram: tuple[int, ...]
+    units: str
+
+
+class Shelf:
+    """Made things by key, the least recently used dropped; one maker a key at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._things: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._making: dict[Hashable, threading.Lock] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What is under ``key``, made when it is not there."""
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+                return self._things[key]  # type: ignore[no-any-return]
+            gate = self._making.setdefault(key, threading.Lock())
+        with gate:
+            with self._lock:
+                if key in self._things:
+                    return self._things[key]  # type: ignore[no-any-return]
+            try:
+                thing = make()
+                with self._lock:
+                    self._things[key] = thing
+                    while len(self._things) > self._count:
+                        self._things.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+        return thing
+
+    def forget(self, keep: Callable[[Hashable], bool]) -> None:
+        """Drop every key that ``keep`` refuses."""
+        with self._lock:
+            for key in [k for k in self._things if not keep(k)]:
+                del self._things[key]
+
+
+class StudyData:
+    """A study opened for showing.
+
+    Parameters
+    ----------
+    path
+        The study's folder.
+    max_voxels
+        How many voxels the 3D view may hold.
+    """
+
+    def __init__(self, path: Path, max_voxels: int) -> None:
+        self.path, self.max_voxels = path, max_voxels
+        self.study = Study.open(path)
+        self.info = self.study.info
+        self.image: Image | None = self.study.morphology if self.study.has_morphology else None
+        self._heavy = Shelf(4)
+        self._genes = Shelf(8)
+        self._fields = Shelf(4)
+        self._predictions = Shelf(4)
+        self.frame = self._frame()
+
+    # -- what there is ---------------------------------------------------------------------
+
+    def _frame(self) -> Grid:
+        if self.image is not None:
+            return self.image.grid
+        names = self.study.derived_ids("predictions")
+        if names:
+            return self.prediction(names[-1]).grid
+        points = [np.asarray(self.study.section(n).obsm["spatial"]) for n in self.section_names]
+        if not points:
+            raise StudyError(
+                f"{self.info.name} holds neither morphology nor sections. Import it again from "
+                "its manifest."
+            )
+        low, high = np.vstack(points).min(axis=0), np.vstack(points).max(axis=0)
+        step = max(float((high - low).max()) / 256, 1.0)
+        shape = np.maximum(np.ceil((high - low) / step).astype(int) + 1, 1)[::-1]
+        return Grid(tuple(shape), (step, step, step), tuple(low[::-1]))  # type: ignore[arg-type]
+
+    @property
+    def section_names(self) -> list[str]:
+        """The measured sections, from low z to high."""
+        return self.study.section_names
+
+    @property
+    def display_level(self) -> Level | None:
+        """The finest level that the 3D view can hold."""
+        return None if self.image is None else self.image.level_within(self.max_voxels)
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether 3D shows planes one by one: they lie too far apart to be a volume."""
+        level = self.display_level
+        if level is None:
+            return False
+        z, y, x = level.grid.spacing_um
+        return level.grid.shape[0] == 1 or z > STACK_RATIO * max(x, y)
+
+    @property
+    def depth(self) -> float:
+        """How far z is stretched in 3D at first: 1, unless planes would lie on each other."""
+        if not self.is_stack or self.frame.shape[0] == 1:
+            return 1.0
+        z, y, x = self.frame.extent_um
+        wanted = 0.55 * max(x, y) / z
+        return float(np.clip(np.round(wanted), 1, 100)) if wanted > 1.5 else 1.0
+
+    def newest_prediction(self) -> str | None:
+        """Id of the study's newest prediction."""
+        names = self.study.derived_ids("predictions")
+        return names[-1] if names else None
+
+    def prediction(self, name: str) -> Prediction:
+        """A prediction of the study."""
+        return self._predictions.get(name, lambda: Prediction.load(self.study, name))
+
+    # -- morphology ------------------------------------------------------------------------
+
+    def shown(self, channels: npt.NDArray[Any]) -> Bytes:
+        """Voxels (c, ...) as what the eye sees: gray (...), or colour (..., 3)."""
+        assert self.image is not None
+        if self.image.is_rgb:
+            return _windowed_bytes(np.moveaxis(channels, 0, -1), self.image.windows)
+        total = np.zeros(channels.shape[1:], np.float32)
+        weight = 1.0 if len(channels) == 1 else 0.75
+        for channel, (low, high) in zip(channels, self.image.windows, strict=True):
+            part = (channel.astype(np.float32) - low) * (weight * 255.0 / (high - low))
+            total += np.clip(part, 0.0, 255.0)
+        return np.clip(total, 0.0, 255.0).astype(np.uint8)
+
+    def solid(self) -> Solid | None:
+        """The morphology for the volume renderer; None for a stack, or without morphology."""
+        level = self.display_level
+        if level is None or self.is_stack:
+            return None
+
+        def make() -> Solid:
+            voxels = self.shown(np.asarray(level.array[:]))
+            gray = voxels if voxels.ndim == 3 else 255 - voxels.min(axis=-1)
+            shade = compose.light(gray, level.grid.spacing_um)
+            return Solid(level.grid, gray, compose.base_index(gray, shade))
+
+        return self._heavy.get("solid", make)
+
+    def sheets(self) -> list[Sheet]:
+        """The planes of a stack, each as a picture; empty for a volume."""
+        if self.image is None or not self.is_stack:
+            return []
+        nz = self.image.grid.shape[0]
+        level = self.image.level_within(min(self.max_voxels, PLANE_PIXELS * nz))
+
+        def make() -> list[Sheet]:
+            made = []
+            for z in range(level.grid.shape[0]):
+                picture = self.shown(np.asarray(level.array[:, z]))
+                grid = level.grid.crop((z, 0, 0), (z + 1, *level.grid.shape[1:]))
+                made.append(Sheet(grid.origin_um[0], grid, picture, glass_opacity(picture)))
+            return made
+
+        return self._heavy.get("sheets", make)
+
+    # -- expression ------------------------------------------------------------------------
+
+    def gene(self, prediction: str, name: str) -> Gene:
+        """One predicted gene, with its histogram and starting range."""
+
+        def make() -> Gene:
+            array = self.prediction(prediction).gene(name)
+            values = np.asarray(array.values, dtype=np.float32)
+            known = values[np.isfinite(values)]
+            return Gene(
+                str(array.name),
+                values,
+                self.prediction(prediction).grid,
+                *_ranges(known),
+                units=str(array.attrs["units"]),
+            )
+
+        return self._genes.get((prediction, name.casefold()), make)
+
+    def deviation(self, prediction: str, name: str) -> npt.NDArray[np.float32]:
+        """Predictive standard deviation of a gene on the lattice."""
+        return self._fields.get(
+            (prediction, name.casefold()),
+            lambda: np.asarray(self.prediction(prediction).uncertainty(name).values, np.float32),
+        )
+
+    def coded(self, prediction: str, name: str) -> compose.Coded | None:
+        """One gene on the voxels of the volume renderer."""
+        solid = self.solid()
+        if solid is None:
+            return None
+
+        def make() -> compose.Coded:
+            gene = self.gene(prediction, name)
+            sampler = self._heavy.get(
+                ("sampler", prediction),
+                lambda: TissueSampler(
+                    self.prediction(prediction).mask,
+                    gene.grid,
+                    [solid.grid.axis_um(a) for a in range(3)],
+                ),
+            )
+            return compose.Coded.of(sampler(gene.values), gene.low, gene.high)
+
+        return self._fields.get(("coded", prediction, name.casefold()), make)
+
+    def spots(self, name: str) -> list[Spots]:
+        """One gene in every section that measured it."""
+
+        def make() -> list[Spots]:
+            found = []
+            for section in self.section_names:
+                data = self.study.section(section)
+                index = {str(g).casefold(): i for i, g in enumerate(data.var_names)}
+                column = index.get(name.casefold())
+                if column is None:
+                    continue
+                totals = np.asarray(data.X.sum(axis=1), dtype=np.float64).ravel()
+                values = normalise(data.X[:, [column]], totals).toarray().ravel()
+                found.append(
+                    Spots(
+                        section,
+                        np.asarray(data.obsm["spatial"], dtype=np.float64),
+                        values,
+                        float(data.uns["vortex"]["spot_diameter_um"]),
+                    )
+                )
+            return found
+
+        return self._genes.get(("spots", name.casefold()), make)
+
+
+class Library:
+    """The studies that a server shows, opened when first asked for and shared."""
+
+    def __init__(self, paths: list[Path], max_voxels: int) -> None:
+        self._max_voxels = max_voxels
+        self._open: dict[str, StudyData] = {}
+        self._lock = threading.Lock()
+        self.paths: dict[str, Path] = {}
+        for path in paths:
+            name, number = path.name.removesuffix(".zarr"), 2
+            while name in self.paths:
+                name, number = f"{path.name.removesuffix('.zarr')} ({number})", number + 1
+            self.paths[name] = path
+
+    @property
+    def names(self) -> list[str]:
+        """What the studies are called in the page."""
+        return list(self.paths)
+
+    def open(self, name: str) -> StudyData:
+        """A study by name.
+
+        Raises
+        ------
+        UnknownNameError
+            When none has this name.
+        StudyError
+            When it cannot be read.
+        """
+        with self._lock:
+            if name not in self.paths:
+                raise UnknownNameError("study", name, self.names)
+            if name not in self._open:
+                self._open[name] = StudyData(self.paths[name], self._max_voxels)
+            return self._open[name]
+
+
+def glass_opacity(picture: Bytes) -> npt.NDArray[np.float32]:
+    """How much tissue a pixel of a section shows, 0 glass to 1: glass is bright and colourless."""
+    if picture.ndim == 2:
+        return np.clip((picture.astype(np.float32) - 16.0) / 32.0, 0.0, 1.0)
+    return np.clip((232.0 - picture.min(axis=-1).astype(np.float32)) / 24.0, 0.0, 1.0)
+
+
+def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float], ...]) -> Bytes:
+    if voxels.dtype == np.uint8 and all(w == (0.0, 255.0) for w in windows):
+        return np.ascontiguousarray(voxels)
+    low = np.array([w[0] for w in windows], np.float32)
+    high = np.array([w[1] for w in windows], np.float32)
+    scaled = (voxels.astype(np.float32) - low) / (high - low) * 255.0
+    return np.clip(scaled, 0.0, 255.0).astype(np.uint8)
+
+
+def _ranges(
+    known: npt.NDArray[np.float32],
+) -> tuple[float, float, tuple[float, float], tuple[int, ...]]:
+    """Lowest, highest, the 2nd and 98th percentile, and a histogram of 64 bins."""
+    if not known.size:
+        return 0.0, 1.0, (0.0, 1.0), (0,) * 64
+    low, high = float(known.min()), float(known.max())
+    if high - low < 1e-6:
+        high = low + 1.0
+    start, stop = (float(v) for v in np.percentile(known, [2.0, 98.0]))
+    if stop - start < 1e-6:
+        start, stop = low, high
+    counts, _ = np.histogram(known, bins=64, range=(low, high))
+    return low, high, (start, stop), tuple(int(c) for c in counts)

@@ -1,0 +1,82 @@
+"""Values of a lattice at the places of a picture: separable linear interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_model.grid import Grid
+
+Floats = npt.NDArray[np.float32]
+Axes = Sequence[npt.NDArray[np.floating[Any]]]
+
+
+def interpolate(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> Floats:
+    """A volume (z, y, x) on ``grid`` at every crossing of three axes (z, y, x), in micrometres.
+
+    Beyond the outermost voxel centres the outermost value holds.
+    """
+    out = np.asarray(volume, dtype=np.float32)
+    # the axis that shrinks most goes first, so that the least is computed
+    order = sorted(range(3), key=lambda a: len(axes_um[a]) / grid.shape[a])
+    for axis in order:
+        out = _along(out, axis, grid.origin_um[axis], grid.spacing_um[axis], axes_um[axis])
+    return np.ascontiguousarray(out)
+
+
+def inside(grid: Grid, axes_um: Axes) -> npt.NDArray[np.bool_]:
+    """Whether the crossings of three axes (z, y, x) lie in the block of ``grid``."""
+    z, y, x = (
+        (axis >= low) & (axis <= high)
+        for axis, (low, high) in zip(axes_um, grid.bounds_um, strict=True)
+    )
+    return np.asarray(z[:, None, None] & y[None, :, None] & x[None, None, :])
+
+
+class TissueSampler:
+    """Interpolates over tissue only: what is outside of the mask has no say, and stays nan.
+
+    Parameters
+    ----------
+    mask
+        Tissue on the lattice, (z, y, x).
+    grid
+        The lattice.
+    axes_um
+        Where to sample, (z, y, x) in micrometres.
+    """
+
+    def __init__(self, mask: npt.NDArray[np.bool_], grid: Grid, axes_um: Axes) -> None:
+        self._grid, self._axes = grid, axes_um
+        weight = interpolate(mask, grid, axes_um)
+        known = (weight >= 0.5) & inside(grid, axes_um)
+        self._weight = np.where(known, weight, np.float32(np.nan))
+
+    def __call__(self, volume: npt.NDArray[Any]) -> Floats:
+        """A lattice volume, nan outside tissue, at the sampled places; float32, nan outside."""
+        filled = np.nan_to_num(np.asarray(volume, dtype=np.float32), nan=0.0)
+        return np.asarray(
+            interpolate(filled, self._grid, self._axes) / self._weight, dtype=np.float32
+        )
+
+
+def _along(
+    volume: Floats, axis: int, origin: float, spacing: float, places: npt.NDArray[Any]
+) -> Floats:
+    count = volume.shape[axis]
+    index = np.clip((np.asarray(places) - origin) / spacing, 0.0, count - 1)
+    low = np.floor(index).astype(np.intp)
+    low = np.minimum(low, max(count - 2, 0))
+    high = np.minimum(low + 1, count - 1)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    part = (index - low).astype(np.float32).reshape(shape)
+    start = np.take(volume, low, axis=axis)
+    step = np.take(volume, high, axis=axis)
+    step -= start
+    step *= part
+    start += step
+    return start

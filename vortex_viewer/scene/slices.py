@@ -1,0 +1,123 @@
+"""One orthogonal slice: the part that is in sight, at the resolution that it is seen at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_model.multiscale import Level
+from vortex_viewer.scene import compose
+from vortex_viewer.scene.data import Gene, StudyData, glass_opacity
+from vortex_viewer.scene.sample import TissueSampler
+
+AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
+"""View -> array axis that is cut, axis down the picture, axis along it."""
+MAX_PIXELS = 2048
+
+
+@dataclass(frozen=True)
+class Window:
+    """What of a slice is wanted: (low, high) along and down the picture, and its width."""
+
+    across_um: tuple[float, float]
+    down_um: tuple[float, float]
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A slice's picture and where it lies, in micrometres."""
+
+    rgba: npt.NDArray[np.uint8]
+    across_um: tuple[float, float]
+    down_um: tuple[float, float]
+
+
+def cut(
+    data: StudyData,
+    view: str,
+    place_um: float,
+    window: Window,
+    gene: Gene | None,
+    look: compose.Look | None,
+    prediction: str | None,
+) -> Picture:
+    """A slice of morphology with expression over it.
+
+    Parameters
+    ----------
+    view
+        "xy", "xz" or "yz".
+    place_um
+        Where it is cut, along the axis that the view leaves out.
+    """
+    cut_axis, down, across = AXES[view]
+    level = _level(data, across, window)
+    if level is None:
+        step = max((window.across_um[1] - window.across_um[0]) / window.pixels, 1e-6)
+        axes = {
+            down: _centres(window.down_um, step),
+            across: _centres(window.across_um, step),
+        }
+        morphology = np.zeros((len(axes[down]), len(axes[across])), np.uint8)
+        bounds = (window.across_um, window.down_um)
+    else:
+        grid = level.grid
+        spans = {}
+        for axis, (low, high) in ((down, window.down_um), (across, window.across_um)):
+            origin, spacing, count = grid.origin_um[axis], grid.spacing_um[axis], grid.shape[axis]
+            start = int(np.clip(np.floor((low - origin) / spacing + 0.5), 0, count - 1))
+            stop = int(np.clip(np.ceil((high - origin) / spacing + 0.5), start + 1, count))
+            spans[axis] = slice(start, stop)
+        where = round((place_um - grid.origin_um[cut_axis]) / grid.spacing_um[cut_axis])
+        spans[cut_axis] = int(np.clip(where, 0, grid.shape[cut_axis] - 1))
+        block = np.asarray(level.array[(slice(None), spans[0], spans[1], spans[2])])
+        morphology = data.shown(block)
+        axes = {a: grid.axis_um(a)[spans[a]] for a in (down, across)}
+        bounds = (
+            _edges(axes[across], grid.spacing_um[across]),
+            _edges(axes[down], grid.spacing_um[down]),
+        )
+    values = None
+    if gene is not None and prediction is not None:
+        coords: list[Any] = [None, None, None]
+        coords[cut_axis] = np.array([place_um])
+        coords[down], coords[across] = axes[down], axes[across]
+        sampler = TissueSampler(data.prediction(prediction).mask, gene.grid, coords)
+        values = np.squeeze(sampler(gene.values), axis=cut_axis)
+    shown_look = look or compose.Look("magma", (0.0, 1.0), 0.0, 0.0, 1.0)
+    glass = None
+    if level is None and values is not None:
+        glass = np.isfinite(values).astype(np.float32)
+    elif morphology.ndim == 3:
+        glass = glass_opacity(morphology)
+    return Picture(compose.picture_rgba(morphology, values, shown_look, glass), *bounds)
+
+
+def _level(data: StudyData, across: int, window: Window) -> Level | None:
+    """The coarsest level that still fills the picture's pixels."""
+    if data.image is None:
+        return None
+    span = window.across_um[1] - window.across_um[0]
+    wanted = span / max(1, min(window.pixels, MAX_PIXELS))
+    fit = [v for v in data.image.levels if v.grid.spacing_um[across] <= wanted * 1.3]
+    level = fit[-1] if fit else data.image.levels[0]
+    while (
+        level is not data.image.levels[-1]
+        and span / level.grid.spacing_um[across] > 1.6 * MAX_PIXELS
+    ):
+        level = data.image.levels[data.image.levels.index(level) + 1]
+    return level
+
+
+def _centres(span: tuple[float, float], step: float) -> npt.NDArray[np.float64]:
+    count = max(2, min(MAX_PIXELS, round((span[1] - span[0]) / step)))
+    pitch = (span[1] - span[0]) / count
+    return span[0] + pitch * (np.arange(count) + 0.5)
+
+
+def _edges(centres: npt.NDArray[np.float64], spacing: float) -> tuple[float, float]:
+    return float(centres[0]) - spacing / 2, float(centres[-1]) + spacing / 2

@@ -1,0 +1,313 @@
+"""What stands in one visitor's 3D view: VTK objects, touched by the render thread alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    # without a display VTK would try X first, and complain
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+import pyvista as pv
+from PIL import Image as Pillow
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPiecewiseFunction
+from vtkmodules.vtkRenderingCore import vtkTexture, vtkVolume, vtkVolumeProperty
+from vtkmodules.vtkRenderingVolumeOpenGL2 import vtkOpenGLGPUVolumeRayCastMapper
+
+from vortex_model.grid import Grid
+from vortex_viewer.scene.camera import Box
+from vortex_viewer.state import Camera
+
+BACKGROUND = "#0b0d12"
+AXIS_COLOURS = {"x": "#ff7a6b", "y": "#6fd08c", "z": "#6aa8ff"}
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered picture."""
+
+    jpeg: bytes
+    um_per_pixel: float
+    still: bool
+
+
+class Stage:
+    """The 3D scene of one visitor.
+
+    z is multiplied by ``depth`` in everything that is drawn.
+    """
+
+    def __init__(self) -> None:
+        self.plotter = pv.Plotter(off_screen=True, window_size=[640, 480], lighting="none")
+        self.plotter.set_background(BACKGROUND)
+        self.renderer = self.plotter.renderer
+        self.window = self.plotter.render_window
+        self.window.SetMultiSamples(0)
+        self._camera = self.renderer.GetActiveCamera()
+        self._camera.ParallelProjectionOn()
+        self._depth = 1.0
+        self._volume: vtkVolume | None = None
+        self._mapper: vtkOpenGLGPUVolumeRayCastMapper | None = None
+        self._kept: Any = None
+        self._sheets: list[Any] = []
+        self._sheet_depth = 1.0
+        self._crop: Box | None = None
+        self._pixels = vtkUnsignedCharArray()
+        self._size = (640, 480)
+        self._step_um = 1.0
+        self._software = True
+
+    def close(self) -> None:
+        """Give back what the graphics driver holds."""
+        self.clear()
+        self.plotter.close()
+
+    def clear(self) -> None:
+        """Empty the scene, for another study."""
+        for name in ("volume", "box", "plane x", "plane y", "plane z", "spots"):
+            self.plotter.remove_actor(name, render=False)
+        if self._volume is not None:
+            self.renderer.RemoveVolume(self._volume)
+            self._volume.ReleaseGraphicsResources(self.window)
+        self._volume = self._mapper = self._kept = None
+        for actor, *_ in self._sheets:
+            self.renderer.RemoveActor(actor)
+        self._sheets = []
+
+    def set_depth(self, depth: float) -> None:
+        """How far z is stretched; set what stands in the scene again after it."""
+        self._depth = depth
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    def set_box(self, box: Box) -> None:
+        """The edges of the block."""
+        (x0, x1), (y0, y1), (z0, z1) = box
+        d = self._depth
+        mesh = pv.Box((x0, x1, y0, y1, z0 * d, z1 * d)).extract_all_edges()
+        self.plotter.add_mesh(
+            mesh,
+            color="#39414f",
+            line_width=1,
+            lighting=False,
+            name="box",
+            reset_camera=False,
+            render=False,
+        )
+
+    def set_volume(self, rgba: npt.NDArray[np.uint32], grid: Grid) -> None:
+        """Packed RGBA (z, y, x) as the volume; the same grid again only swaps the voxels."""
+        scalars = numpy_to_vtk(rgba.view(np.uint8).reshape(-1, 4))
+        scalars.SetName("rgba")
+        if (
+            self._volume is not None
+            and self._kept is not None
+            and self._kept[1:3] == (grid, self._depth)
+        ):
+            image = self._kept[3]
+            image.GetPointData().SetScalars(scalars)
+            image.Modified()
+            self._kept = (rgba, grid, self._depth, image)
+            return
+        if self._volume is not None:
+            self.renderer.RemoveVolume(self._volume)
+        d = self._depth
+        z, y, x = grid.spacing_um
+        oz, oy, ox = grid.origin_um
+        image = vtkImageData()
+        image.SetDimensions(*grid.shape[::-1])
+        image.SetSpacing(x, y, z * d)
+        image.SetOrigin(ox, oy, oz * d)
+        image.GetPointData().SetScalars(scalars)
+        opacity = vtkPiecewiseFunction()
+        opacity.AddPoint(0.0, 0.0)
+        opacity.AddPoint(255.0, 1.0)
+        look = vtkVolumeProperty()
+        look.IndependentComponentsOff()
+        look.SetInterpolationTypeToLinear()
+        look.SetScalarOpacity(opacity)
+        look.ShadeOff()
+        # opacity is meant per hundredth of the block's width, whatever the voxel
+        extent = max(grid.extent_um[1], grid.extent_um[2], grid.extent_um[0] * d)
+        look.SetScalarOpacityUnitDistance(extent / 100.0)
+        mapper = vtkOpenGLGPUVolumeRayCastMapper()
+        mapper.SetInputData(image)
+        mapper.SetBlendModeToComposite()
+        mapper.AutoAdjustSampleDistancesOff()
+        mapper.UseJitteringOn()
+        self._step_um = min(x, y, z * d)
+        volume = vtkVolume()
+        volume.SetMapper(mapper)
+        volume.SetProperty(look)
+        self.renderer.AddVolume(volume)
+        self._volume, self._mapper, self._kept = volume, mapper, (rgba, grid, self._depth, image)
+        self.set_crop(self._crop)
+
+    def set_sheets(self, sheets: list[tuple[Grid, Bytes]], depth: float) -> None:
+        """Planes of a stack: each one's grid and RGBA (y, x, 4)."""
+        if len(sheets) != len(self._sheets) or depth != self._sheet_depth:
+            self._sheet_depth = depth
+            for actor, *_ in self._sheets:
+                self.renderer.RemoveActor(actor)
+            self._sheets = []
+            for grid, _ in sheets:
+                _, (y0, y1), (x0, x1) = grid.bounds_um
+                z = grid.origin_um[0] * self._depth
+                quad = pv.Plane(
+                    center=((x0 + x1) / 2, (y0 + y1) / 2, z),
+                    direction=(0, 0, 1),
+                    i_size=x1 - x0,
+                    j_size=y1 - y0,
+                    i_resolution=1,
+                    j_resolution=1,
+                )
+                texture = vtkTexture()
+                texture.InterpolateOn()
+                texture.MipmapOn()
+                actor = pv.Actor(mapper=pv.DataSetMapper(quad))
+                actor.prop.lighting = False
+                actor.SetTexture(texture)
+                actor.ForceTranslucentOn()
+                self.renderer.AddActor(actor)
+                self._sheets.append((actor, texture, grid))
+        for (_, texture, _), (_, rgba) in zip(self._sheets, sheets, strict=True):
+            height, width = rgba.shape[:2]
+            image = vtkImageData()
+            image.SetDimensions(width, height, 1)
+            scalars = numpy_to_vtk(np.ascontiguousarray(rgba).reshape(-1, 4), deep=1)
+            image.GetPointData().SetScalars(scalars)
+            texture.SetInputData(image)
+            texture.SetColorModeToDirectScalars()
+            texture.Modified()
+        self.set_crop(self._crop)
+
+    def set_spots(
+        self, points_um: npt.NDArray[Any], colours: Bytes, diameter_um: npt.NDArray[Any]
+    ) -> None:
+        """Measured spots as discs in their plane, coloured (n, 3); none removes them."""
+        self.plotter.remove_actor("spots", render=False)
+        keep = np.ones(len(points_um), bool)
+        if self._crop is not None:
+            for axis, (low, high) in enumerate(self._crop):
+                keep &= (points_um[:, axis] >= low) & (points_um[:, axis] <= high)
+        if not keep.any():
+            return
+        points = points_um[keep] * (1.0, 1.0, self._depth)
+        sides = 14 if len(points) < 20_000 else 4
+        turn = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
+        ring = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
+        radius = diameter_um[keep][:, None, None] / 2
+        corners = (points[:, None, :] + ring[None] * radius).reshape(-1, 3)
+        faces = np.empty((len(points), sides + 1), np.int64)
+        faces[:, 0] = sides
+        faces[:, 1:] = np.arange(len(corners)).reshape(len(points), sides)
+        mesh = pv.PolyData(corners, faces.ravel())
+        mesh.cell_data["colour"] = colours[keep]
+        self.plotter.add_mesh(
+            mesh,
+            scalars="colour",
+            rgb=True,
+            lighting=False,
+            name="spots",
+            show_edges=False,
+            reset_camera=False,
+            render=False,
+        )
+
+    def set_planes(self, box: Box, cursor_um: tuple[float, float, float] | None) -> None:
+        """Outlines of the three slices; None removes them."""
+        d = self._depth
+        for axis, name in enumerate("xyz"):
+            if cursor_um is None:
+                self.plotter.remove_actor(f"plane {name}", render=False)
+                continue
+            spans = [list(span) for span in box]
+            spans[axis] = [cursor_um[axis], cursor_um[axis]]
+            (x0, x1), (y0, y1), (z0, z1) = spans
+            if axis == 2:
+                ring = [(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)]
+            elif axis == 1:
+                ring = [(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)]
+            else:
+                ring = [(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)]
+            corners = np.array([*ring, ring[0]]) * (1.0, 1.0, d)
+            self.plotter.add_mesh(
+                pv.lines_from_points(corners),
+                color=AXIS_COLOURS[name],
+                line_width=2,
+                lighting=False,
+                name=f"plane {name}",
+                reset_camera=False,
+                render=False,
+            )
+
+    def set_crop(self, crop: Box | None) -> None:
+        """Show only what lies in these x, y and z ranges, in micrometres."""
+        self._crop = crop
+        mapper = self._mapper
+        if mapper is not None:
+            mapper.SetCropping(crop is not None)
+            if crop is not None:
+                (x0, x1), (y0, y1), (z0, z1) = crop
+                mapper.SetCroppingRegionPlanes(x0, x1, y0, y1, z0 * self._depth, z1 * self._depth)
+                mapper.SetCroppingRegionFlagsToSubVolume()
+        for actor, _, grid in self._sheets:
+            z = grid.origin_um[0]
+            actor.mapper.RemoveAllClippingPlanes()
+            actor.visibility = crop is None or crop[2][0] <= z <= crop[2][1]
+            for axis in (0, 1) if crop is not None else ():
+                for side, sign in ((0, 1.0), (1, -1.0)):
+                    normal, origin = [0.0] * 3, [0.0] * 3
+                    normal[axis], origin[axis] = sign, crop[axis][side]
+                    actor.mapper.AddClippingPlane(_plane(origin, normal))
+
+    # -- the picture -----------------------------------------------------------------------
+
+    def render(self, camera: Camera, size: tuple[int, int], still: bool) -> Frame:
+        """Draw, and encode as JPEG; while something moves, with fewer rays and longer steps."""
+        width, height = size
+        if size != self._size:
+            self.window.SetSize(width, height)
+            self._size = size
+        self._aim(camera)
+        if self._mapper is not None:
+            self._mapper.SetImageSampleDistance(1.0 if still else 2.2)
+            self._mapper.SetSampleDistance(self._step_um * (1.0 if still else 2.5))
+        self.window.Render()
+        self.window.GetRGBACharPixelData(0, 0, width - 1, height - 1, 0, self._pixels)
+        pixels = vtk_to_numpy(self._pixels).reshape(height, width, 4)[::-1, :, :3]
+        out = io.BytesIO()
+        Pillow.fromarray(np.ascontiguousarray(pixels)).save(
+            out, "JPEG", quality=92 if still else 72, subsampling=0 if still else 2
+        )
+        return Frame(out.getvalue(), camera.height_um / height, still)
+
+    def _aim(self, camera: Camera) -> None:
+        focal = np.asarray(camera.focal) * (1.0, 1.0, self._depth)
+        bounds = np.asarray(self.renderer.ComputeVisiblePropBounds()).reshape(3, 2)
+        reach = float(np.linalg.norm(np.ptp(bounds, axis=1))) if bounds[0, 0] < bounds[0, 1] else 1
+        reach = 2.0 * max(reach, camera.height_um)
+        self._camera.SetFocalPoint(*focal)
+        self._camera.SetPosition(*(focal + reach * np.asarray(camera.back)))
+        self._camera.SetViewUp(*camera.up)
+        self._camera.SetParallelScale(camera.height_um / 2)
+        self.renderer.ResetCameraClippingRange()
+
+
+def _plane(origin: list[float], normal: list[float]) -> Any:
+    from vtkmodules.vtkCommonDataModel import vtkPlane
+
+    plane = vtkPlane()
+    plane.SetOrigin(origin)
+    plane.SetNormal(normal)
+    return plane

@@ -1,0 +1,255 @@
+"""The 3D picture on its way to one visitor's page: a trame server of their own.
+
+trame carries the pictures and the visitor's pointer (trame-rca); wslink's ``generic`` backend
+leaves the socket to us, so that Panel and trame share one port and one guard. The drawing
+itself happens in the render thread; this file runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vortex_viewer.scene import camera as cameras
+from vortex_viewer.scene.render import RenderThread, Task
+from vortex_viewer.scene.stage import Frame, Stage
+from vortex_viewer.state import Camera
+
+AREA = "view"
+LONGEST_SIDE = 2048
+WHEEL = 1.12
+
+
+class Stream:
+    """One visitor's 3D view.
+
+    Parameters
+    ----------
+    renderer
+        The process' render thread.
+    on_camera
+        Called in the event loop with the camera after the visitor turned it, and with how
+        many micrometres a pixel of the page is.
+    """
+
+    def __init__(
+        self, renderer: RenderThread, on_camera: Callable[[Camera, float, bool], None]
+    ) -> None:
+        self.token = secrets.token_hex(16)  # the client lower-cases its address
+        self.secret = secrets.token_urlsafe(18)
+        self.stage: Stage | None = None
+        self.camera: Camera | None = None
+        self.depth = 1.0
+        self.largest_um = 1.0
+        self.size = (640, 480)
+        self.ready = asyncio.Event()
+        self._renderer, self._on_camera = renderer, on_camera
+        self._loop = asyncio.get_running_loop()
+        self._task = Task(self._draw)
+        self._last: tuple[float, float] | None = None
+        self._button: str | None = None
+        self._pinch = 1.0
+        self._streamer: Any = None
+        self._web: Any = None
+        self._closed = False
+        self.area_name = AREA
+        self.folders: dict[str, Path] = {}
+        self._server = self._make_server()
+
+    @property
+    def aspect(self) -> float:
+        """Width of the picture over its height."""
+        return self.size[0] / self.size[1]
+
+    # -- drawing ---------------------------------------------------------------------------
+
+    def change(self, work: Callable[[Stage], None]) -> asyncio.Future[None]:
+        """Change the scene in the render thread, then draw it."""
+
+        def run() -> None:
+            if self._closed:
+                return
+            if self.stage is None:
+                self.stage = Stage()
+                self._renderer.add(self._task)
+            work(self.stage)
+
+        future = asyncio.wrap_future(self._renderer.call(run))
+        future.add_done_callback(lambda _: self.redraw())
+        return future
+
+    def redraw(self, *, moving: bool = False) -> None:
+        """Ask for a picture."""
+        if not self._closed:
+            self._renderer.touch(self._task, moving=moving)
+
+    def set_camera(self, camera: Camera) -> None:
+        """See the scene from elsewhere."""
+        self.camera = camera
+        self._on_camera(camera, camera.height_um / self.size[1], True)
+        self.redraw()
+
+    def _draw(self, still: bool) -> None:
+        camera, stage = self.camera, self.stage
+        if camera is None or stage is None or self._closed:
+            return
+        frame = stage.render(camera, self.size, still)
+        self._loop.call_soon_threadsafe(self._push, frame)
+
+    def _push(self, frame: Frame) -> None:
+        if self._streamer is None or self._closed:
+            return
+        meta = {"type": "image/jpeg", "key": "key", "st": 0, "w": self.size[0], "h": self.size[1]}
+        self._streamer.push_content(AREA, meta, frame.jpeg)
+
+    # -- what trame-rca calls --------------------------------------------------------------
+
+    def set_streamer(self, streamer: Any) -> None:
+        """Where pictures are pushed to."""
+        self._streamer = streamer
+
+    def update_size(self, _origin: str, size: dict[str, Any]) -> None:
+        """The page's view has another size."""
+        width, height = int(size.get("w", 300)), int(size.get("h", 300))
+        if width < 16 or height < 16:
+            return
+        shrink = min(1.0, LONGEST_SIDE / max(width, height))
+        self.size = (int(width * shrink), int(height * shrink))
+        self.ready.set()
+        if self.camera is not None:
+            self._on_camera(self.camera, self.camera.height_um / self.size[1], True)
+        self.redraw()
+
+    def on_interaction(self, _origin: str, event: dict[str, Any]) -> None:
+        """The visitor's pointer, wheel or fingers."""
+        if self.camera is None:
+            return
+        kind = str(event.get("type", ""))
+        if kind.endswith("ButtonPress"):
+            self._button = kind.removesuffix("ButtonPress")
+            self._last = _place(event)
+        elif kind.endswith("ButtonRelease"):
+            self._button = self._last = None
+            self._moved(done=True)
+        elif kind == "MouseMove" and self._button is not None:
+            self._drag(event)
+        elif kind in ("StartMouseWheel", "MouseWheel"):
+            spin = max(-4.0, min(4.0, float(event.get("spinY", 0.0))))
+            self.camera = cameras.zoom(self.camera, WHEEL**-spin, self.largest_um)
+            self._moved(done=True)
+        elif kind == "StartPinch":
+            self._pinch = 1.0
+        elif kind == "Pinch":
+            factor = max(0.05, float(event.get("factor", 1.0)))
+            self.camera = cameras.zoom(self.camera, factor / self._pinch, self.largest_um)
+            self._pinch = factor
+            self._moved(done=False)
+
+    def reset(self) -> None:
+        """A page asks for a fresh picture."""
+        self.redraw()
+
+    def video_codecs(self) -> list[str]:
+        """Pictures are sent, no video."""
+        return []
+
+    def negotiate_video(self, _codecs: list[str]) -> dict[str, str]:
+        """Pictures are sent, no video."""
+        return {"error": "not-a-video-stream"}
+
+    def _drag(self, event: dict[str, Any]) -> None:
+        place = _place(event)
+        last, self._last = self._last, place
+        if last is None or self.camera is None:
+            return
+        height = max(1.0, float(event.get("h") or self.size[1]))
+        right, up = (place[0] - last[0]) / height, (place[1] - last[1]) / height
+        if self._button == "Right":
+            self.camera = cameras.zoom(self.camera, 4.0**up, self.largest_um)
+        elif self._button == "Middle" or event.get("shiftKey"):
+            self.camera = cameras.shift(self.camera, right, up, self.depth)
+        else:
+            self.camera = cameras.turn(self.camera, right, up)
+        self._moved(done=False)
+
+    def _moved(self, *, done: bool) -> None:
+        assert self.camera is not None
+        self._on_camera(self.camera, self.camera.height_um / self.size[1], done)
+        self.redraw(moving=True)
+
+    # -- trame -----------------------------------------------------------------------------
+
+    def _make_server(self) -> Any:
+        from trame.ui.html import DivLayout
+        from trame.widgets import rca
+        from trame_client import module as client
+        from trame_server.core import Server
+
+        server = Server(name=f"view-{self.token}")
+        server.client_type = "vue3"
+        server.enable_module(client)
+        server.state.trame__title = "3D view"
+        with DivLayout(server, style="position:absolute;inset:0;background:#0b0d12"):
+            rca.RemoteControlledArea(
+                name=AREA,
+                display="image",
+                event_throttle_ms=30,
+                resize_throttle_ms=80,
+                image_style=({"width": "100%", "height": "100%", "objectFit": "fill"},),
+            )
+        # the command line is ours, not trame's
+        server.cli.parse_known_args = functools.partial(
+            server.cli.parse_known_args, ["--authKey", self.secret]
+        )
+        server.controller.on_server_bind.add(self._bound)
+        server.controller.on_server_ready.add(self._register)
+        return server
+
+    def _bound(self, web: Any) -> None:
+        self._web = web
+
+    def _register(self, **_: Any) -> None:
+        self._server.controller.rc_area_register(self)
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        self._server.start(
+            backend="generic",
+            exec_mode="task",
+            port=0,
+            timeout=0,
+            open_browser=False,
+            show_connection_info=False,
+            disable_logging=True,
+        )
+        await self._server.ready
+        self.folders = {name: Path(_folder(place)) for name, place in self._server.serve.items()}
+        self.folders[""] = Path(self._server._www)
+
+    async def connect(self) -> Any:
+        """A connection to trame for one websocket."""
+        return await self._web["ws"].connect()
+
+    async def close(self) -> None:
+        """Free the scene and the server."""
+        if self._closed:
+            return
+        self._closed = True
+        self._renderer.remove(self._task)
+        stage, self.stage = self.stage, None
+        if stage is not None:
+            await asyncio.wrap_future(self._renderer.call(stage.close))
+        self._streamer = None
+        await self._server.stop()
+
+
+def _place(event: dict[str, Any]) -> tuple[float, float]:
+    return float(event.get("x", 0.0)), float(event.get("y", 0.0))
+
+
+def _folder(place: Any) -> str:
+    return str(place[0] if isinstance(place, tuple | list) else place)

@@ -1,0 +1,137 @@
+"""One process, one port: Panel, the trame websocket, the gate in front of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vortex_viewer.gate import Gate, Refusal, Refused, SignIn, SigningIn
+
+log = logging.getLogger(__name__)
+SOFTWARE_VOXELS = 6_000_000
+"""What a processor without a GPU turns at a few pictures a second (EVIDENCE 1)."""
+UNUSED_MS = 20_000
+
+
+def make_server(
+    studies: Sequence[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5006,
+    secret: str | None,
+    allowed_origins: Sequence[str] = (),
+    max_voxels: int | None = None,
+) -> tuple[Any, str]:
+    """A server that listens but does not run yet, and the address to open.
+
+    Parameters
+    ----------
+    studies
+        Folders of studies; opened when first shown.
+    host
+        Address to listen on; everybody who reaches it and knows the secret may look.
+    port
+        0 takes a free one.
+    secret
+        What the address must carry once; None asks for none.
+    allowed_origins
+        More addresses under which browsers reach this server.
+    max_voxels
+        How many voxels the 3D view may hold; by what draws here when None.
+    """
+    import panel as pn
+    from tornado.routing import Rule
+
+    from vortex_viewer.scene.data import Library
+    from vortex_viewer.session import House, Session, expand
+
+    gate = Gate(host, secret, allowed_origins)
+    budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
+    house = House(Library(expand(list(studies)), budget))
+
+    def page() -> Any:
+        session = Session(house, pn.state.curdoc)
+        loop = asyncio.get_running_loop()
+
+        def gone(_context: Any) -> None:
+            asyncio.run_coroutine_threadsafe(session.close(), loop)
+
+        pn.state.on_session_destroyed(gone)
+        return session.page()
+
+    pn.extension()
+    server = pn.io.server.get_server(
+        {"/": page},
+        port=port,
+        address=host,
+        websocket_origin=["localhost"],
+        extra_patterns=house.relays.patterns(),
+        title="vortex-viewer",
+        show=False,
+        start=False,
+        keep_alive_milliseconds=20_000,
+        check_unused_sessions_milliseconds=5_000,
+        unused_session_lifetime_milliseconds=UNUSED_MS,
+        websocket_max_message_size=32 << 20,
+        session_token_expiration=3600,
+        generate_session_ids=True,
+    )
+    gate.port = server.port
+    # the gate checks every host and origin before Bokeh does, and knows the port by now
+    server._tornado._websocket_origins = {"*"}
+    rules = server._tornado.default_router.rules
+    rules.insert(0, Rule(SigningIn(gate), SignIn, {"gate": gate}))
+    rules.insert(0, Rule(Refused(gate), Refusal))
+    named = "localhost" if host in ("0.0.0.0", "::") else host
+    address = f"http://{named}:{server.port}/"
+    return server, address + (f"?secret={secret}" if secret else "")
+
+
+def serve(
+    studies: list[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5006,
+    secret: str | None,
+    open_browser: bool = False,
+    allowed_origins: Sequence[str] = (),
+) -> None:
+    """Serve studies until interrupted; prints the address to open.
+
+    See :func:`make_server` for the parameters.
+
+    Raises
+    ------
+    VortexError
+        When the port is taken.
+    """
+    import sys
+
+    from vortex_model.errors import VortexError
+
+    try:
+        server, address = make_server(
+            studies, host=host, port=port, secret=secret, allowed_origins=allowed_origins
+        )
+    except OSError as error:
+        raise VortexError(
+            f"Port {port} on {host} cannot be used ({error.strerror or error}). "
+            "Choose another with --port, or 0 for any free one."
+        ) from error
+    sys.stdout.write(f"vortex-viewer is ready: {address}\n")
+    sys.stdout.flush()
+    if open_browser:
+        import webbrowser
+
+        server.io_loop.add_callback(webbrowser.open, address)
+    server.start()
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.stop()
