@@ -1,6 +1,6 @@
 """Image encoders: a registry, and the encoders that it makes."""
 
 from vortex_model.encoders.base import Block, Encoder, Encoding, Subject
-from vortex_model.encoders.registry import create
+from vortex_model.encoders.registry import EncoderRow, available, create
 
-__all__ = ["Block", "Encoder", "Encoding", "Subject", "create"]
+__all__ = ["Block", "Encoder", "Encoding", "EncoderRow", "Subject", "available", "create"]

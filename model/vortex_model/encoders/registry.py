@@ -2,13 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
 from vortex_model.encoders.base import Encoder
 from vortex_model.encoders.texture import TextureEncoder
-from vortex_model.errors import UnknownNameError
+from vortex_model.errors import UnknownNameError, VortexError
+
+TIMM = "timm:"
 
 
-def create(name: str) -> Encoder:
-    """The encoder of this name."""
-    if name == "texture":
+@dataclass(frozen=True)
+class EncoderRow:
+    """One line of the list of encoders.
+
+    Attributes
+    ----------
+    name
+        What :func:`create` takes.
+    usable
+        Whether it works as it is, without options.
+    why
+        What it needs where it is not.
+    licence
+        Licence of its weights.
+    gate
+        Whether its weights are handed out on request only.
+    input_size
+        Side of its input in pixels; None where any will do.
+    um_per_pixel
+        Micrometres a pixel that it wants.
+    """
+
+    name: str
+    usable: bool
+    why: str
+    licence: str
+    gate: bool
+    input_size: int | None
+    um_per_pixel: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return asdict(self)
+
+
+def available() -> list[EncoderRow]:
+    """All encoders known by name, the one that always works first."""
+    texture = EncoderRow(
+        TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
+    )
+    return [texture, _any_timm()]
+
+
+def create(name: str, **options: Any) -> Encoder:
+    """An encoder, ready to be prepared for a study.
+
+    Parameters
+    ----------
+    name
+        ``texture``, or ``timm:NAME`` with timm's name of a vision transformer or
+        ``hf-hub:OWNER/NAME``.
+    options
+        ``texture`` takes none; for the others see
+        :class:`~vortex_model.encoders.timm_vit.TimmEncoder`.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such encoder.
+    VortexError
+        When an option is unknown or makes no sense, or weights are missing.
+    """
+    if name == TextureEncoder.name:
+        if options:
+            raise VortexError(f"The encoder texture takes no options, not {', '.join(options)}.")
         return TextureEncoder()
-    raise UnknownNameError("encoder", name, ["texture"])
+    if name.startswith(TIMM) and name != TIMM:
+        # Here, not above: a study can be shown and the texture encoder run without torch.
+        from vortex_model.encoders.timm_vit import OPTIONS, TimmEncoder
+
+        unknown = [o for o in options if o not in OPTIONS]
+        if unknown:
+            raise UnknownNameError("option of a timm encoder", unknown[0], OPTIONS)
+        return TimmEncoder(name.removeprefix(TIMM), **options)
+    raise UnknownNameError("encoder", name, [row.name for row in available()])
+
+
+def _any_timm() -> EncoderRow:
+    missing = [m for m in ("torch", "timm") if find_spec(m) is None]
+    why = (
+        f"{' and '.join(missing)} not installed"
+        if missing
+        else "needs weights: checkpoint=FILE, or download=True"
+    )
+    return EncoderRow("timm:NAME", False, why, "the model's own", False, None, 0.5)

@@ -29,7 +29,7 @@ class TextureEncoder:
     """
 
     name = "texture"
-    code = 1
+    code = 2
     spacing_um = 1.5
     parameters: Mapping[str, Any] = {}
 
@@ -111,7 +111,7 @@ class TextureEncoding:
         first, second, third = eigenvalues3(np.stack(parts))
         trace = first + second + third
         safe = trace + np.float32(1e-9)
-        return [np.sqrt(trace), (first - second) / safe, (second - third) / safe]
+        return [np.sqrt(trace), (first - second) / safe, 2 * (second - third) / safe]
 
     def _tensor(self, field: Floats, grid: Grid, pool: Pool) -> list[Floats]:
         """Token means of the gradient's products: (yy, yx, xx), or the six of three axes."""

@@ -222,8 +222,11 @@ class Maps:
             narrow = gaussian(values, self._sigma(um, block))
             response = narrow - gaussian(narrow, self._sigma(um * 1.25, block))
             size = [2 * max(1, round(s)) + 1 if s else 1 for s in self._sigma(um, block)]
-            peak = ndimage.maximum_filter(response, size=size, mode="nearest")
-            yield ((response >= peak) & (response > 0.08 * level)).astype(np.float32) * unit
+            top = ndimage.maximum_filter(response, size=size, mode="nearest")
+            peak = ((response >= top) & (response > 0.08 * level)).astype(np.float32)
+            # A flat top counts once, however many voxels share it.
+            shared = ndimage.uniform_filter(peak, size=size, mode="constant") * np.prod(size)
+            yield peak * unit / np.maximum(np.rint(shared), 1)
 
 
 def _step(values: Floats, at: float, width: float) -> Floats:

@@ -1,0 +1,270 @@
+"""``timm:NAME``: any timm vision transformer, run densely, plane by plane.
+
+torch and timm are imported when such an encoder is made, not before.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_model.encoders.base import Block, Floats, Subject
+from vortex_model.encoders.pixels import area_matrix, resample, to_rgb
+from vortex_model.encoders.pooling import Windows
+from vortex_model.encoders.timm_weights import load
+from vortex_model.errors import VortexError
+from vortex_model.grid import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+PATHOLOGY_UM = 0.5
+SMALL_INPUT = 384
+HALO_PATCHES = 2
+BATCH = 8
+PRECISIONS = ("float32", "bfloat16")
+
+
+class TimmEncoder:
+    """A timm vision transformer with weights of the user's.
+
+    Parameters
+    ----------
+    name
+        timm's name of the model, or ``hf-hub:OWNER/NAME``.
+    checkpoint
+        Weights: a ``.safetensors`` or torch file, or a folder as the hub has it (its
+        ``config.json`` is read for architecture, normalisation and licence).
+    download
+        Whether to fetch the weights from the hub, where no checkpoint is given.
+    um_per_pixel
+        Micrometres a pixel that the model was trained on; most pathology models: 0.5. Where the
+        image's voxels are more than twice as coarse, a pixel is a voxel.
+    tile
+        Side of an input in pixels; default: the model's own, doubled when under 384.
+    planes
+        How many planes of a volume are encoded for each layer of tokens.
+    context_um
+        Windows over which tokens are averaged, beside the token itself.
+    precision
+        ``float32``, or ``bfloat16`` for matrix products.
+    model_args
+        Further arguments of ``timm.create_model``, such as ``{"init_values": 1e-5}``.
+
+    Raises
+    ------
+    UnknownNameError
+        When timm has no such model.
+    VortexError
+        When there are no weights, they do not fit, or an option makes no sense.
+    """
+
+    code = 1
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        checkpoint: str | Path | None = None,
+        download: bool = False,
+        um_per_pixel: float = PATHOLOGY_UM,
+        tile: int | None = None,
+        planes: int = 1,
+        context_um: Sequence[float] = (200.0,),
+        precision: str = "float32",
+        model_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not um_per_pixel > 0:
+            raise VortexError(f"um_per_pixel must be above 0, not {um_per_pixel}.")
+        if planes < 1:
+            raise VortexError(f"planes must be 1 or more, not {planes}.")
+        if precision not in PRECISIONS:
+            raise VortexError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
+        if any(not w > 0 for w in context_um):
+            raise VortexError(f"context_um holds widths above 0 um, not {list(context_um)}.")
+        self.weights = load(name, checkpoint, download, dict(model_args or {}))
+        patch = self.weights.patch
+        side = tile or self.weights.input_size * (
+            1 if self.weights.input_size >= SMALL_INPUT else 2
+        )
+        side = side // patch * patch
+        if side <= 2 * HALO_PATCHES * patch:
+            raise VortexError(
+                f"A tile of {tile} pixels is too small for patches of {patch}: give at least "
+                f"{(2 * HALO_PATCHES + 1) * patch}."
+            )
+        self.name = f"timm:{name}"
+        self.spacing_um = float(um_per_pixel)
+        self.tile, self.planes, self.precision = side, planes, precision
+        self.windows_um = tuple(float(w) for w in context_um)
+        self.parameters: Mapping[str, Any] = {
+            "weights": self.weights.content,
+            "mean": list(self.weights.mean),
+            "std": list(self.weights.std),
+            "um_per_pixel": self.spacing_um,
+            "tile": side,
+            "planes": planes,
+            "context_um": list(self.windows_um),
+            "precision": precision,
+        }
+
+    def prepare(self, subject: Subject) -> TimmEncoding:
+        """Set up pixels and windows for the subject."""
+        return TimmEncoding(self, subject)
+
+
+class TimmEncoding:
+    """A timm encoder set up for one subject."""
+
+    threads = False  # torch has threads of its own
+
+    def __init__(self, encoder: TimmEncoder, subject: Subject) -> None:
+        self._encoder, self._subject = encoder, subject
+        voxel = max(subject.voxel_um[1:])
+        wanted = encoder.spacing_um
+        self._pixel_um = wanted if voxel <= 2 * wanted else voxel
+        own = max(subject.token_um[1:])
+        widths = (own, *(w for w in encoder.windows_um if w > own))
+        self._windows = Windows(subject.token_um, widths, subject.planar)
+        self.context_um = self._windows.reach_um(subject.token_um)
+        self.token_count = encoder.weights.width
+        labels = [f"{w:.3g} um" for w in widths]
+        self.channel_names = tuple(f"{i} in {w}" for w in labels for i in range(self.token_count))
+        self.groups = tuple(w for w in labels for _ in range(self.token_count))
+        patch = encoder.weights.patch
+        self._halo = HALO_PATCHES * patch
+        margin = self._halo * self._pixel_um + 2 * voxel
+        self.halo_um = (0.0, margin, margin)
+        core = max(encoder.tile - 2 * self._halo, 1024) * self._pixel_um / voxel
+        self.block_voxels = (1 if subject.planar else 32, int(core), int(core))
+
+    def encode(self, block: Block, lattice: Grid) -> Floats:
+        """Patch tokens of some planes, laid on the lattice."""
+        out = np.zeros((self.token_count, *lattice.shape), dtype=np.float32)
+        for layer in range(lattice.shape[0]):
+            planes = self._planes_of(layer, block.grid, lattice)
+            for z in planes:
+                out[:, layer] += self._plane(block, z, lattice)
+            out[:, layer] /= len(planes)
+        return out
+
+    def context(self, tokens: Floats, weight: Floats) -> Floats:
+        """The tokens themselves, and their means over each window."""
+        wide = [self._windows.means(n, tokens, weight) for n in range(len(self._windows.widths_um))]
+        return np.concatenate(wide)
+
+    # -- inner -----------------------------------------------------------------------------
+
+    def _planes_of(self, layer: int, grid: Grid, lattice: Grid) -> list[int]:
+        """Which planes of the block stand for a layer of tokens: spread evenly over it."""
+        factor = max(1, round(lattice.spacing_um[0] / grid.spacing_um[0]))
+        first = round((lattice.bounds_um[0][0] - grid.bounds_um[0][0]) / grid.spacing_um[0])
+        low = first + layer * factor
+        high = min(low + factor, grid.shape[0])
+        count = min(self._encoder.planes, high - low)
+        return [low + int((i + 0.5) * (high - low) / count) for i in range(count)]
+
+    def _plane(self, block: Block, z: int, lattice: Grid) -> Floats:
+        """Tokens (token, y, x) of one plane of the block."""
+        patch = self._encoder.weights.patch
+        step = self._pixel_um * patch
+        size = [int(np.ceil(e / step - 1e-6)) for e in lattice.extent_um[1:]]
+        low = [b[0] for b in lattice.bounds_um[1:]]
+        tissue = self._tissue(block, z, low, size, step)
+        patches = self._patches(to_rgb(block, z), block.grid, low, size, tissue)
+        # A patch without tissue counts only where a token has no other.
+        weight = np.maximum(tissue, 1e-3)
+        rows = area_matrix(size[0], step, lattice.shape[1], lattice.spacing_um[1])
+        columns = area_matrix(size[1], step, lattice.shape[2], lattice.spacing_um[2])
+        total = rows @ weight @ columns.T
+        summed = np.einsum("ty,cyx,sx->cts", rows, patches * weight, columns, optimize=True)
+        return np.asarray(summed / np.maximum(total, 1e-9), dtype=np.float32)
+
+    @staticmethod
+    def _tissue(
+        block: Block, z: int, low: Sequence[float], size: Sequence[int], step: float
+    ) -> Floats:
+        """Whether each patch's middle is tissue, (y, x)."""
+        places = [
+            np.clip(np.rint((lo + (np.arange(n) + 0.5) * step - o) / s).astype(int), 0, count - 1)
+            for lo, n, o, s, count in zip(
+                low,
+                size,
+                block.grid.origin_um[1:],
+                block.grid.spacing_um[1:],
+                block.grid.shape[1:],
+                strict=True,
+            )
+        ]
+        return np.asarray(block.tissue[z][np.ix_(*places)], dtype=np.float32)
+
+    def _patches(
+        self,
+        rgb: Floats,
+        grid: Grid,
+        low: Sequence[float],
+        size: Sequence[int],
+        tissue: Floats,
+    ) -> Floats:
+        """Patch tokens (token, y, x) of a plane, tile by tile, each with its halo."""
+        patch = self._encoder.weights.patch
+        inner = (self._encoder.tile - 2 * self._halo) // patch
+        out = np.zeros((self.token_count, *size), dtype=np.float32)
+        corners = [
+            (y, x)
+            for y in range(0, size[0], inner)
+            for x in range(0, size[1], inner)
+            if tissue[y : y + inner, x : x + inner].any()
+        ]
+        pixel = self._pixel_um
+        for first in range(0, len(corners), BATCH):
+            some = corners[first : first + BATCH]
+            tiles = np.stack(
+                [
+                    resample(
+                        rgb,
+                        grid,
+                        [
+                            lo + (c * patch - self._halo) * pixel
+                            for lo, c in zip(low, corner, strict=True)
+                        ],
+                        pixel,
+                        self._encoder.tile,
+                    )
+                    for corner in some
+                ]
+            )
+            halo = self._halo // patch
+            for (y, x), tokens in zip(some, self._forward(tiles), strict=True):
+                part = tokens[:, halo : halo + inner, halo : halo + inner]
+                part = part[:, : size[0] - y, : size[1] - x]
+                out[:, y : y + part.shape[1], x : x + part.shape[2]] = part
+        return out
+
+    def _forward(self, tiles: Floats) -> Floats:
+        """Patch tokens (tile, token, y, x) of RGB tiles (tile, 3, y, x) in 0..1."""
+        import torch
+
+        weights = self._encoder.weights
+        mean = np.asarray(weights.mean, dtype=np.float32)[:, None, None]
+        std = np.asarray(weights.std, dtype=np.float32)[:, None, None]
+        batch: torch.Tensor = torch.from_numpy((tiles - mean) / std).to(weights.device)
+        autocast = torch.autocast(
+            batch.device.type,
+            dtype=torch.bfloat16,
+            enabled=self._encoder.precision == "bfloat16",
+        )
+        with torch.inference_mode(), autocast:
+            tokens = weights.model.forward_features(batch)[:, weights.prefix :]
+        side = self._encoder.tile // weights.patch
+        found: npt.NDArray[np.float32] = tokens.float().cpu().numpy()
+        return np.moveaxis(found.reshape(len(found), side, side, -1), -1, 1)
+
+
+OPTIONS = tuple(n for n in inspect.signature(TimmEncoder).parameters if n != "name")
+"""Names of the options of a timm encoder."""

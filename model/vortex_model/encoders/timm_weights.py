@@ -1,0 +1,205 @@
+"""A timm model with its weights: from a checkpoint of the user's or, if asked, from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vortex_model.encoders.torchvision_shim import import_torchvision
+from vortex_model.errors import UnknownNameError, VortexError
+
+FILES = ("model.safetensors", "pytorch_model.bin", "model.bin")
+SPARE = ("head", "fc_norm", "mask_token", "pre_logits", "decoder", "cls_head", "dino_head")
+"""Weights of a checkpoint that dense features do not need."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A vision transformer, ready to run.
+
+    Attributes
+    ----------
+    model
+        The torch module, on ``device``.
+    content
+        Hash of its weights.
+    mean, std
+        Normalisation of RGB in 0..1.
+    input_size, patch, width, prefix
+        Side of its input and of a patch in pixels, length of a token, tokens before the patches.
+    licence
+        As its configuration says; empty where it says nothing.
+    """
+
+    model: Any
+    device: str
+    content: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_size: int
+    patch: int
+    width: int
+    prefix: int
+    licence: str
+
+
+def load(
+    name: str, checkpoint: str | Path | None, download: bool, model_args: Mapping[str, Any]
+) -> Weights:
+    """The model ``name`` with weights from ``checkpoint``, or from the hub if ``download``.
+
+    Raises
+    ------
+    UnknownNameError
+        When timm has no such model.
+    VortexError
+        When there are no weights, they cannot be read, or are not this model's.
+    """
+    if checkpoint is None and not download:
+        raise VortexError(
+            f"timm:{name} needs weights, and there are none: random ones would mean nothing. "
+            "Give checkpoint=FILE (.safetensors or a torch file, or a folder with config.json as "
+            "the Hugging Face hub has it), or download=True to fetch them from the hub (for "
+            "gated models after 'hf auth login')."
+        )
+    import_torchvision()
+    import timm
+    import torch
+
+    config, file = _local(Path(checkpoint).expanduser()) if checkpoint is not None else ({}, None)
+    architecture = str(config.get("architecture", name))
+    arguments = {**config.get("model_args", {}), **model_args}
+    if file is None:
+        model = _from_hub(name, arguments)
+    else:
+        if not timm.is_model(architecture):
+            raise UnknownNameError("timm model", architecture, timm.list_models("*vit*"))
+        model = _create(architecture, arguments)
+        _fill(model, file)
+    _require_vit(name, model)
+    settings = {**model.pretrained_cfg, **config.get("pretrained_cfg", {})}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    patch = model.patch_embed.patch_size
+    return Weights(
+        model=model.eval().to(device),
+        device=device,
+        content=_content(model),
+        mean=tuple(float(v) for v in settings["mean"]),
+        std=tuple(float(v) for v in settings["std"]),
+        input_size=int(settings["input_size"][-1]),
+        patch=int(patch[0] if isinstance(patch, tuple) else patch),
+        width=int(model.num_features),
+        prefix=int(model.num_prefix_tokens),
+        licence=str(settings.get("license") or ""),
+    )
+
+
+def _local(place: Path) -> tuple[dict[str, Any], Path]:
+    """The configuration beside a checkpoint, if any, and the file of weights."""
+    if place.is_dir():
+        file = next((place / f for f in FILES if (place / f).is_file()), None)
+        if file is None:
+            raise VortexError(f"The folder {place} holds no weights: none of {', '.join(FILES)}.")
+    elif place.is_file():
+        file = place
+    else:
+        raise VortexError(f"There is no checkpoint at {place}. Give the path of its weights.")
+    beside = file.parent / "config.json"
+    if not beside.is_file():
+        return {}, file
+    try:
+        config = json.loads(beside.read_text())
+    except ValueError as error:
+        raise VortexError(f"{beside} is no JSON ({error}). Fetch it again.") from error
+    return (config if isinstance(config, dict) and "architecture" in config else {}), file
+
+
+def _create(architecture: str, arguments: Mapping[str, Any], **more: Any) -> Any:
+    import timm
+
+    try:
+        return timm.create_model(
+            architecture, **{"num_classes": 0, "dynamic_img_size": True, **arguments, **more}
+        )
+    except TypeError as error:
+        raise VortexError(
+            f"timm cannot make {architecture} for images of any size ({error}). Choose a vision "
+            "transformer, such as vit_base_patch16_224."
+        ) from error
+
+
+def _from_hub(name: str, arguments: Mapping[str, Any]) -> Any:
+    import timm
+
+    if not name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(name):
+        raise UnknownNameError("timm model", name, timm.list_models("*vit*"))
+    try:
+        return _create(name, arguments, pretrained=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise VortexError(
+            f"The weights of timm:{name} could not be fetched: {first} "
+            "Check the network and, for a gated model, that you were granted access and did "
+            "'hf auth login'; or give checkpoint=FILE."
+        ) from error
+
+
+def _fill(model: Any, file: Path) -> None:
+    """Load ``file`` into ``model``, all of it that dense features need."""
+    from safetensors import SafetensorError
+    from timm.models import load_state_dict
+
+    try:
+        state = load_state_dict(str(file), weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise VortexError(
+            f"{file} cannot be read as weights ({str(error).splitlines()[0][:200]}). It has to be "
+            "a .safetensors file or a torch file of plain tensors."
+        ) from error
+    adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    try:
+        state = adapt(state, model) if adapt else state
+        missing, surplus = model.load_state_dict(state, strict=False)
+    except (RuntimeError, KeyError, AttributeError) as error:
+        raise VortexError(
+            f"{file} does not fit this model ({str(error).splitlines()[-1].strip()[:200]}). Give "
+            "the name of the model that it was saved from, and model_args if it needs any."
+        ) from error
+    surplus = [k for k in surplus if not k.startswith(SPARE)]
+    if missing or surplus:
+        parts = [
+            f"{word} {len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+            for word, keys in (("it lacks", missing), ("it has unknown", surplus))
+            if keys
+        ]
+        raise VortexError(
+            f"{file} does not fit this model: {'; '.join(parts)}. Give the name of the model that "
+            "it was saved from, and model_args if it needs any."
+        )
+
+
+def _require_vit(name: str, model: Any) -> None:
+    needed = ("patch_embed", "num_prefix_tokens", "forward_features", "num_features")
+    if any(not hasattr(model, part) for part in needed):
+        raise VortexError(
+            f"{name} is a {type(model).__name__}, no vision transformer with patch tokens. "
+            "Choose one such as vit_base_patch16_224."
+        )
+
+
+def _content(model: Any) -> str:
+    """Hash of all weights, whatever file they came in."""
+    import torch
+
+    digest = hashlib.blake2b(digest_size=16)
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        plain = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
