@@ -43,11 +43,13 @@ Model = Literal["rigid", "affine", "bspline"]
 
 ANGLE_STEP = 10.0
 """Degrees between starting rotations; the rigid search catches about twice that."""
-COARSE, MIDDLE, FINE = 48, 112, 320
+COARSE, MIDDLE, FINE = 48, 112, 224
 """Pixels along the tissue's longer side while screening, choosing and refining."""
 CANDIDATES = 6
-POOR = 0.45
+POOR = 0.3
 """Below this score a registration carries a warning; see docs of :func:`assess`."""
+WORTH_BENDING = 0.03
+"""How much a B-spline has to raise the score; any bend raises it a little."""
 MIRROR_PENALTY = 0.02
 """A mirrored section is rarer than a turned one; it has to match clearly better."""
 
@@ -85,6 +87,17 @@ def register(
     if model not in ("rigid", "affine", "bspline"):
         raise VortexError(f"Registration model {model!r}: choose rigid, affine or bspline.")
     pair = _Pair.of(fixed, moving)
+    best = _search(pair, model, mirror, progress)
+    if pair.score(best, FINE) < POOR:
+        # Two modalities may show the same tissue with opposite contrast; a second look costs
+        # only those who have no match without it, and counts only where it finds a good one.
+        turned = replace(_search(pair.inverted(), model, mirror, progress), inverted=True)
+        best = turned if pair.score(turned, FINE) >= POOR else best
+    progress(1.0, "registered")
+    return assess(fixed, moving, best)
+
+
+def _search(pair: _Pair, model: Model, mirror: bool, progress: Progress) -> Registration:
     progress(0.0, "screening rotations")
     starts = _screen(pair, mirror, part(progress, 0.0, 0.3))
     tried = []
@@ -102,17 +115,17 @@ def register(
     if model == "bspline":
         progress(0.85, "B-spline")
         bent = _bend(pair, best)
-        if bent is not None and pair.score(bent, FINE) > pair.score(best, FINE) + 0.01:
+        if bent is not None and pair.score(bent, FINE) > pair.score(best, FINE) + WORTH_BENDING:
             best = bent
-    progress(1.0, "registered")
-    return assess(fixed, moving, best)
+    return best
 
 
 def assess(fixed: Plane, moving: Plane, registration: Registration) -> Registration:
     """The same registration with its score and, where that is below ``POOR``, a warning.
 
     The score is the product of two numbers, each 0 to 1: the Dice overlap of the two tissue
-    masks, and the correlation of the two densities within both.
+    masks, and the correlation within both of the densities' structure, taken between 1/64 and
+    1/13 of the tissue's size.
     """
     pair = _Pair.of(fixed, moving)
     score = pair.score(registration, FINE)
@@ -181,6 +194,13 @@ class _Pair:
             self._made[pixels] = (fixed, moving)
         return self._made[pixels]
 
+    def inverted(self) -> _Pair:
+        """The same pair with the moving tissue's contrast turned over, glass still 0."""
+        fixed, moving = self._planes
+        top = float(np.percentile(moving.density[moving.density > 0], 98))
+        turned = np.where(moving.density > 0, np.maximum(1.2 * top - moving.density, 0.0), 0.0)
+        return _Pair(fixed, replace(moving, density=turned.astype(np.float32)), self._extent)
+
     def score(self, registration: Registration, pixels: int) -> float:
         fixed, moving = self.at(pixels)
         place = (registration.inverse(fixed.points()) - moving.origin) / moving.spacing
@@ -191,7 +211,22 @@ class _Pair:
         pixel = abs(np.linalg.det(registration.matrix[:2, :2])) * moving.spacing**2
         areas = fixed.mask.sum() * fixed.spacing**2 + moving.mask.sum() * pixel
         dice = 2 * both.sum() * fixed.spacing**2 / areas
-        return float(dice * max(_correlation(fixed.density[both], there[both]), 0.0))
+        seen = (_structure(image, both, pixels) for image in (fixed.density, there))
+        match = _correlation(*(image[both] for image in seen))
+        return float(np.clip(dice * (-match if registration.inverted else match), 0.0, 1.0))
+
+
+def _structure(density: Floats, mask: npt.NDArray[np.bool_], pixels: int) -> Floats:
+    """Density between 1/64 and 1/13 of the tissue's size, within the mask.
+
+    Finer, sections of different cells do not agree; coarser, any two pieces of tissue may.
+    """
+    means = []
+    for sigma in (pixels / 64, pixels / 12.8):
+        weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
+        total = ndimage.gaussian_filter(np.where(mask, density, 0.0), sigma)
+        means.append(total / np.maximum(weight, 1e-3))
+    return np.asarray(means[0] - means[1], dtype=np.float32)
 
 
 def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
@@ -206,7 +241,7 @@ def _upright(plane: Plane) -> Plane:
     """Dense tissue bright: a frame whose rim is bright and whose middle is dark is turned over."""
     d = plane.density
     rim = np.concatenate([d[0], d[-1], d[:, 0], d[:, -1]])
-    if np.median(rim) > 0.5 and np.percentile(d, 5) < np.median(rim) - 0.3:
+    if np.median(rim) > 0.5 and np.percentile(d, 1) < np.median(rim) - 0.3:
         return replace(plane, density=np.clip(1.0 - d, 0.0, 1.0).astype(np.float32))
     return plane
 
@@ -378,6 +413,7 @@ def _refine(
         minStep=0.01 * fixed.spacing,
         numberOfIterations=120,
         relaxationFactor=0.6,
+        gradientMagnitudeTolerance=1e-9,
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
@@ -417,7 +453,7 @@ def _better(pair: _Pair, old: Registration, new: Registration) -> Registration:
 
 def _bend(pair: _Pair, start: Registration) -> Registration | None:
     """A cubic B-spline on a coarse mesh over the affine; None where it folds the tissue."""
-    fixed, moving = pair.at(FINE)
+    fixed, moving = pair.at(MIDDLE)
     back = np.linalg.inv(start.matrix)
     still = _padded(fixed, 0.15)
     affine = sitk.AffineTransform(2)

@@ -95,6 +95,9 @@ class Registration:
         A smooth bend on top.
     residual_um
         Root mean square distance left at landmarks, where there were any.
+    inverted
+        Whether what is dense in one image is pale in the other, within the tissue (two
+        modalities may disagree so).
     """
 
     matrix: Points
@@ -102,6 +105,7 @@ class Registration:
     warning: str | None = None
     displacement: Displacement | None = None
     residual_um: float | None = None
+    inverted: bool = False
 
     @classmethod
     def affine(cls, linear: npt.ArrayLike, shift: npt.ArrayLike) -> Registration:
