@@ -62,13 +62,14 @@ def read_points(spec: PointsSpec, problems: Problems) -> pd.DataFrame | None:
                 f"There are {shown(values, 12)}.",
             )
     for column in spec.require:
-        table = pd.DataFrame(table[table[column] != ""])
+        table = table.loc[(table[column] != "").to_numpy(dtype=bool)]
     out = pd.DataFrame({"plane": table[spec.plane]})
     for name, column in (("x", spec.x), ("y", spec.y)):
         out[name] = numbers(table, column, spec.path) * spec.um_per_unit
     for column in spec.values:
         out[f"value {column}"] = numbers(table, column, spec.path)
-    out = out[np.isfinite(out[["x", "y"]]).all(axis=1)]
+    finite = np.isfinite(out[["x", "y"]].to_numpy(dtype=np.float64)).all(axis=1)
+    out = out.loc[finite]
     if spec.bounds_um is not None:
         (x0, x1), (y0, y1) = spec.bounds_um
         out = out[out["x"].between(x0, x1) & out["y"].between(y0, y1)]
