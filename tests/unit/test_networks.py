@@ -15,6 +15,7 @@ from vortex_model.networks.expression_encoder import ExpressionEncoder
 from vortex_model.networks.masked import MaskedAutoencoder, patches
 from vortex_model.networks.model import Targets, VortexModel
 from vortex_model.networks.scgpt import load_scgpt
+from vortex_model.networks.sentences import Tokeniser
 from vortex_model.networks.slices import SlicePath
 from vortex_model.networks.vit3d import ViT3D
 from vortex_model.networks.vocabulary import Vocabulary, values
@@ -50,8 +51,8 @@ def made(config, n=8):
     scores = torch.randn(n, config.rank)
     sentences = None
     if model.expression is not None:
-        numbers = model.expression.vocabulary.numbers(GENES)
-        sentences = model.expression.sentences(numbers, raw, raw.sum(axis=1))
+        numbers = model.expression.tokeniser.vocabulary.numbers(GENES)
+        sentences = model.expression.tokeniser(numbers, raw, raw.sum(axis=1))
     targets = Targets(
         scores=scores,
         variance=scores.var(dim=0),
@@ -259,15 +260,17 @@ def test_values_by_style():
 
 
 def test_an_empty_spot_is_a_class_token_alone():
-    encoder = ExpressionEncoder(Vocabulary.of(GENES), width=16, depth=1, heads=2, hidden=32).eval()
-    numbers = encoder.vocabulary.numbers(GENES)
+    encoder = ExpressionEncoder(
+        Tokeniser(Vocabulary.of(GENES)), width=16, depth=1, heads=2, hidden=32
+    ).eval()
+    numbers = encoder.tokeniser.vocabulary.numbers(GENES)
     counts = np.zeros((2, len(GENES)))
     counts[1, 3] = 5.0
-    sentences = encoder.sentences(numbers, counts, counts.sum(axis=1))
+    sentences = encoder.tokeniser(numbers, counts, counts.sum(axis=1))
     assert sentences.genes.shape == (2, 2) and sentences.padding.tolist() == [[0, 1], [0, 0]]
     with torch.no_grad():
         out = encoder(sentences)
-    alone = encoder.sentences(numbers, counts[:1], [0.0])
+    alone = encoder.tokeniser(numbers, counts[:1], [0.0])
     torch.testing.assert_close(out[:1], encoder(alone).detach(), atol=1e-5, rtol=1e-5)
     assert torch.isfinite(out).all()
 
@@ -317,9 +320,13 @@ def scgpt_folder(tmp_path, flash=False, **changes):
 def test_an_scgpt_checkpoint_loads_flash_or_not(tmp_path):
     plain = load_scgpt(scgpt_folder(tmp_path / "plain")).eval()
     flash = load_scgpt(scgpt_folder(tmp_path / "flash", flash=True)).eval()
-    assert (plain.style, plain.bins, plain.cls_value) == ("binned", 51, -2.0)
+    assert (plain.tokeniser.style, plain.tokeniser.bins, plain.tokeniser.cls_value) == (
+        "binned",
+        51,
+        -2.0,
+    )
     counts = counts_of(4)
-    spots = plain.sentences(plain.vocabulary.numbers(GENES), counts, counts.sum(axis=1))
+    spots = plain.tokeniser(plain.tokeniser.vocabulary.numbers(GENES), counts, counts.sum(axis=1))
     assert (spots.genes[:, 0] == 13).all() and (spots.values[:, 0] == -2).all()
     torch.testing.assert_close(plain(spots), flash(spots))
     state = torch.load(tmp_path / "plain" / "best_model.pt", weights_only=True)
@@ -332,7 +339,9 @@ def test_an_scgpt_forward_pass_is_its_published_arithmetic(tmp_path):
         k: v.numpy() for k, v in torch.load(tmp_path / "best_model.pt", weights_only=True).items()
     }
     counts = counts_of(1)
-    spot = encoder.sentences(encoder.vocabulary.numbers(GENES), counts, counts.sum(axis=1))
+    spot = encoder.tokeniser(
+        encoder.tokeniser.vocabulary.numbers(GENES), counts, counts.sum(axis=1)
+    )
 
     def norm(x, name):
         scaled = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)

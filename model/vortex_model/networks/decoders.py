@@ -68,7 +68,7 @@ class CountDecoder(nn.Module):
         return torch.expm1(positive) * (totals[:, None] / TARGET_SUM)
 
     def loss(self, factors: Tensor, counts: Tensor, totals: Tensor, measured: Tensor) -> Tensor:
-        """Negative log-likelihood a measured gene and spot.
+        """Negative log-likelihood a measured gene, averaged over spots.
 
         Parameters
         ----------
@@ -83,7 +83,8 @@ class CountDecoder(nn.Module):
         """
         rate = self.rate(factors, totals)
         likelihood = nb_log_likelihood(counts, rate, self.log_dispersion.exp())
-        return -(likelihood * measured).sum() / measured.sum().clamp_min(1)
+        per_spot = (likelihood * measured).sum(dim=1) / measured.sum(dim=1).clamp_min(1)
+        return -per_spot.mean()
 
 
 def nb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:

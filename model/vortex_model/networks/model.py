@@ -12,7 +12,8 @@ from vortex_model.errors import VortexError
 from vortex_model.networks import decoders, poolers
 from vortex_model.networks.alignment import Alignment, info_nce
 from vortex_model.networks.config import NetworkConfig
-from vortex_model.networks.expression_encoder import ExpressionEncoder, Sentences
+from vortex_model.networks.expression_encoder import ExpressionEncoder
+from vortex_model.networks.sentences import Sentences, Tokeniser
 from vortex_model.networks.slices import SlicePath, ViTPlanes
 from vortex_model.networks.vit3d import ViT3D
 from vortex_model.networks.vocabulary import Vocabulary
@@ -122,15 +123,19 @@ class VortexModel(nn.Module):
         self.reconstruction: decoders.FactorDecoder | None = None
         self.expression: ExpressionEncoder | None = None
         if config.align:
-            if expression is None and vocabulary is None:
-                raise VortexError("Alignment needs an expression encoder, or genes to make one.")
-            self.expression = expression or ExpressionEncoder(
-                vocabulary,  # type: ignore[arg-type]
-                width=config.expression_width,
-                depth=config.expression_depth,
-                heads=config.expression_heads,
-                hidden=4 * config.expression_width,
-            )
+            if expression is None:
+                if vocabulary is None:
+                    raise VortexError(
+                        "Alignment needs an expression encoder, or genes to make one."
+                    )
+                expression = ExpressionEncoder(
+                    Tokeniser(vocabulary),
+                    width=config.expression_width,
+                    depth=config.expression_depth,
+                    heads=config.expression_heads,
+                    hidden=4 * config.expression_width,
+                )
+            self.expression = expression
             self.alignment_pooler = poolers.AttentionPooler(
                 config.width, 1, config.heads, config.window_size
             )
@@ -203,26 +208,35 @@ class VortexModel(nn.Module):
         ``alignment`` (InfoNCE) and ``reconstruction`` (factors decoded from the embedded
         expression), as far as the network has them. Weights are 1 unless ``config`` says else.
         """
-        found = {
-            "regression": decoders.factor_loss(output.factors, targets.scores, targets.variance)
-        }
+        embedded = None
+        if self.alignment is not None:
+            if targets.sentences is None:
+                raise VortexError("Alignment needs the spots' genes and counts.")
+            embedded = self.embed_expression(targets.sentences)
+        with torch.autocast(output.factors.device.type, enabled=False):
+            found = self._losses(output, targets, embedded, gather)
+        total = torch.stack([self.config.weight(n) * loss for n, loss in found.items()]).sum()
+        return {**found, "total": total}
+
+    def _losses(
+        self, output: Output, targets: Targets, embedded: Tensor | None, gather: Gather
+    ) -> dict[str, Tensor]:
+        factors = output.factors.float()
+        found = {"regression": decoders.factor_loss(factors, targets.scores, targets.variance)}
         if self.counts is not None:
             counts, totals, measured = targets.counts, targets.totals, targets.measured
             if counts is None or totals is None or measured is None:
                 raise VortexError("The negative-binomial likelihood needs raw counts.")
-            found["counts"] = self.counts.loss(output.factors, counts, totals, measured)
-        if self.alignment is not None and output.embedding is not None:
-            if targets.sentences is None:
-                raise VortexError("Alignment needs the spots' genes and counts.")
-            embedded = self.embed_expression(targets.sentences)
+            found["counts"] = self.counts.loss(factors, counts, totals, measured)
+        if self.alignment is not None and output.embedding is not None and embedded is not None:
+            embedded = embedded.float()
             found["alignment"] = info_nce(
-                gather(output.embedding), gather(embedded), self.alignment.scale
+                gather(output.embedding.float()), gather(embedded), self.alignment.scale
             )
             found["reconstruction"] = decoders.factor_loss(
                 self.decode_embedding(embedded), targets.scores, targets.variance
             )
-        total = torch.stack([self.config.weight(n) * loss for n, loss in found.items()]).sum()
-        return {**found, "total": total}
+        return found
 
     def forward(
         self,

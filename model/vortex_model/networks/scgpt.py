@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.networks.expression_encoder import ExpressionEncoder
+from vortex_model.networks.sentences import Tokeniser
 from vortex_model.networks.vocabulary import CLS, PAD, Style, Vocabulary
 
 _PARTS = ("encoder.", "value_encoder.", "transformer_encoder.")
@@ -50,14 +51,16 @@ def load_scgpt(folder: str | Path, weights: str = "best_model.pt") -> Expression
     state = _state(place / weights)
     try:
         encoder = ExpressionEncoder(
-            vocabulary,
+            Tokeniser(
+                vocabulary,
+                style=_style(str(settings.get("input_style", "binned"))),
+                bins=int(settings.get("n_bins") or 51),
+                cls_value=float(settings.get("pad_value", -2)),
+            ),
             width=int(settings["embsize"]),
             depth=int(settings["nlayers"]),
             heads=int(settings["nheads"] if "nheads" in settings else settings["nhead"]),
             hidden=int(settings["d_hid"]),
-            style=_style(str(settings.get("input_style", "binned"))),
-            bins=int(settings.get("n_bins") or 51),
-            cls_value=float(settings.get("pad_value", -2)),
             dropout=float(settings.get("dropout", 0.0)),
         )
     except KeyError as error:
