@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,14 @@ def serve(
         str, typer.Option(help="Address to listen on. Any but loopback opens it to others.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 5006,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="VORTEX_VIEWER_SECRET",
+            help="The secret in the address, for links that outlive a restart; new when not given.",
+            show_default=False,
+        ),
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
     allow_origin: Annotated[
         list[str] | None,
@@ -67,14 +76,22 @@ def serve(
     ] = None,
 ) -> None:
     """Show studies in a browser: genes in 3D beside the morphology."""
-    from vortex_viewer.demo import demo_study
+    from vortex_model.study import Study
     from vortex_viewer.server import serve as run
 
-    chosen = studies or [demo_study(terminal.progress)]
+    if studies:
+        chosen = studies
+        for study in studies:
+            Study.open(study)  # what cannot be opened is told before the server starts
+    else:
+        from vortex_viewer.demo import demo_study
+
+        chosen = [demo_study(terminal.progress)]
     run(
         chosen,
         host=host,
         port=port,
+        secret=secret or secrets.token_urlsafe(16),
         open_browser=open_browser,
         allowed_origins=tuple(allow_origin or ()),
     )
@@ -119,14 +136,15 @@ def import_(
 @app.command()
 def demo(
     study: StudyPath,
-    seed: Annotated[int, typer.Option(help="Another seed, another block.")] = 7,
+    seed: Annotated[int, typer.Option(help="Another seed, another block.")] = 1,
+    style: Annotated[str, typer.Option(help="breast, prostate or colorectal.")] = "breast",
     size: Annotated[
         str | None,
-        typer.Option(help="Voxels along z, y, x, such as 96,384,384.", show_default=False),
+        typer.Option(help="Voxels along z, y, x, such as 112,480,480.", show_default=False),
     ] = None,
     voxel: Annotated[
         str | None,
-        typer.Option(help="Micrometres a voxel along z, y, x, such as 5,3,3.", show_default=False),
+        typer.Option(help="Micrometres a voxel along z, y, x, such as 4,3,3.", show_default=False),
     ] = None,
     sections: Annotated[
         str | None,
@@ -146,6 +164,7 @@ def demo(
         make_demo(
             study,
             seed=seed,
+            style=style,
             size=size,
             voxel=voxel,
             sections=sections,

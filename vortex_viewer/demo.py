@@ -30,7 +30,8 @@ def demo_study(show: Callable[[str], AbstractContextManager[Progress]]) -> Path:
 def make_demo(
     place: Path,
     *,
-    seed: int = 7,
+    seed: int = 1,
+    style: str = "breast",
     size: str | None = None,
     voxel: str | None = None,
     sections: str | None = None,
@@ -42,6 +43,8 @@ def make_demo(
 
     Parameters
     ----------
+    style
+        The kind of tissue, of ``vortex_model.phantom.STYLES``.
     size, voxel
         Three numbers along z, y, x, as typed: ``96,384,384`` voxels, ``5,3,3`` micrometres.
     sections
@@ -52,7 +55,7 @@ def make_demo(
     VortexError
         When a number cannot be read, or the phantom cannot be made so.
     """
-    options: dict[str, object] = {"seed": seed}
+    options: dict[str, object] = {"seed": seed, "style": style}
     if size is not None:
         options["shape"] = tuple(int(n) for n in numbers("--size", size, 3))
     if voxel is not None:

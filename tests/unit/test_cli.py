@@ -27,7 +27,8 @@ def test_version():
 
 def test_help_names_every_command_and_the_loopback_default():
     page = run("--help").stdout
-    for command in "serve import demo features finetune evaluate encoders info doctor".split():
+    commands = ["serve", "import", "demo", "features", "finetune", "evaluate", "encoders", "info"]
+    for command in [*commands, "doctor"]:
         assert f"\n  {command} " in page
     assert "127.0.0.1" in run("serve", "--help").stdout
 
@@ -38,6 +39,7 @@ def test_help_names_every_command_and_the_loopback_default():
         (["serve", "/nowhere/x.zarr"], "There is no study at /nowhere/x.zarr"),
         (["info", "/nowhere/x.zarr"], "vortex-viewer import"),
         (["demo", "/tmp/never.zarr", "--size", "4,5"], "write 3 numbers"),
+        (["demo", "/tmp/never.zarr", "--style", "prostrate"], "Did you mean prostate"),
         (["demo", "/tmp/never.zarr", "--voxel", "a,b,c"], "write numbers with commas"),
         (["import", "/nowhere/manifest.yaml", "/tmp/never.zarr"], "/nowhere/manifest.yaml"),
     ],
