@@ -33,21 +33,18 @@ class Gate:
     host
         The address that it listens on.
     secret
-        What the printed address carries; None lets everybody in that passes the other checks.
+        What the printed address carries.
     allowed_origins
         More addresses under which it is reached (behind a proxy): ``https://name``,
         ``name:port``.
     """
 
-    def __init__(self, host: str, secret: str | None, allowed_origins: Iterable[str] = ()) -> None:
+    def __init__(self, host: str, secret: str, allowed_origins: Iterable[str] = ()) -> None:
         self.host, self.secret = host, secret
         self.port = 0
         self._more = {_netloc(o) for o in allowed_origins}
-        self._token = (
-            None
-            if secret is None
-            else hmac.new(secrets.token_bytes(32), secret.encode(), hashlib.sha256).hexdigest()
-        )
+        # the cookie is not the secret: a stolen cookie does not outlive this process
+        self._token = hmac.new(secrets.token_bytes(32), secret.encode(), hashlib.sha256).hexdigest()
 
     @property
     def cookie(self) -> str:
@@ -99,9 +96,7 @@ class Gate:
             request.headers.get("Sec-Fetch-Mode") != "navigate"
         ):
             return "Pages of other sites may not load anything from this server."
-        if self._token is None or self._signed_in(request):
-            return None
-        if self.opens(request):
+        if self._signed_in(request) or self.opens(request):
             return None
         return (
             "This page needs the address that vortex-viewer printed when it started, with its "
@@ -112,8 +107,7 @@ class Gate:
         """Whether a request carries the printed secret."""
         given = request.query_arguments.get(PARAMETER, [b""])[-1]
         return (
-            self.secret is not None
-            and request.method == "GET"
+            request.method == "GET"
             and request.path == "/"
             and hmac.compare_digest(given, self.secret.encode())
         )
@@ -124,15 +118,12 @@ class Gate:
 
     def _signed_in(self, request: HTTPServerRequest) -> bool:
         morsel = request.cookies.get(self.cookie)
-        return (
-            morsel is not None
-            and self._token is not None
-            and hmac.compare_digest(morsel.value.encode(), self._token.encode())
+        return morsel is not None and hmac.compare_digest(
+            morsel.value.encode(), self._token.encode()
         )
 
     def sign_in(self, handler: RequestHandler) -> None:
         """Give the visitor the cookie."""
-        assert self._token is not None
         handler.set_cookie(
             self.cookie,
             self._token,

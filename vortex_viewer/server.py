@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from vortex_viewer.gate import Gate, Refusal, Refused, SignIn, SigningIn
 
@@ -37,7 +39,7 @@ def make_server(
     port
         0 takes a free one.
     secret
-        What the address must carry once; None asks for none.
+        What the address must carry once; a new one when None.
     allowed_origins
         More addresses under which browsers reach this server.
     max_voxels
@@ -49,6 +51,7 @@ def make_server(
     from vortex_viewer.scene.data import Library
     from vortex_viewer.session import House, Session, expand
 
+    secret = secret or secrets.token_urlsafe(16)
     gate = Gate(host, secret, allowed_origins)
     budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
     house = House(Library(expand(list(studies)), budget))
@@ -88,7 +91,7 @@ def make_server(
     rules.insert(0, Rule(Refused(gate), Refusal))
     named = "localhost" if host in ("0.0.0.0", "::") else host
     address = f"http://{named}:{server.port}/"
-    return server, address + (f"?secret={secret}" if secret else "")
+    return server, f"{address}?secret={quote(secret, safe='')}"
 
 
 def serve(

@@ -33,6 +33,7 @@ from vortex_viewer.scene.data import Gene, Library, StudyData
 from vortex_viewer.scene.render import RenderThread
 from vortex_viewer.scene.stream import Stream
 from vortex_viewer.state import Camera, Point, ViewState
+from vortex_viewer.work import finetune_apart
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -100,11 +101,13 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._table_stamp = 0
+        self._sections: list[tuple[str, float]] = []
         self.stream = Stream(house.renderer, self._camera_moved)
         house.relays.add(self.stream)
-        self.study_bar, self.gene_list, self.view = StudyBar(), GeneList(), View()
-        self.legend, self.display, self.crop = Legend(), Display(), Crop()
-        self.finetune, self.readout = FineTune(), Readout()
+        self.study_bar, self.gene_list = StudyBar(self.on_page), GeneList(self.on_page)
+        self.view, self.legend = View(self.on_page), Legend(self.on_page)
+        self.display, self.crop = Display(self.on_page), Crop(self.on_page)
+        self.finetune, self.readout = FineTune(self.on_page), Readout(self.on_page)
         self.slices = Slices(self._cursor_moved, self._window_moved)
         self._drawings = {
             "gene": Latest(self._load_gene, self._fail),
@@ -170,13 +173,21 @@ class Session:
         self.legend.on("window", lambda pair: self.change(window=pair and tuple(pair)))
         self.legend.on("palette", lambda name: self.change(palette=name))
         for name in ("opacity", "threshold", "morphology"):
-            self.display.on(name, lambda value, name=name: self.change(**{name: float(value)}))
+            self.display.on(name, partial(self._set, name, float))
         for name in ("spots", "planes"):
-            self.display.on(name, lambda value, name=name: self.change(**{name: bool(value)}))
+            self.display.on(name, partial(self._set, name, bool))
         self.display.on("depth", lambda value: self.change(depth=float(value)))
+        self.display.on("cut", self._cut_at)
         self.crop.on("crop", self._crop_to)
         self.finetune.on("finetune", self._finetune)
-        self.finetune.on("cancel", lambda _: self.job and self.job.cancel())
+        self.finetune.on("cancel", self._cancel)
+
+    def _set(self, name: str, kind: Callable[[Any], Any], value: Any) -> None:
+        self.change(**{name: kind(value)})
+
+    def _cancel(self, _: Any) -> None:
+        if self.job is not None:
+            self.job.cancel()
 
     def open_study(self, name: str) -> None:
         """Show another study."""
@@ -209,6 +220,32 @@ class Session:
         ):
             crop = None
         self.change(crop_um=crop)
+
+    def _cut_at(self, section: Any) -> None:
+        """Open the block at a measured section, on the side that the visitor sees."""
+        assert self.data is not None
+        if section is None:
+            self.change(crop_um=None)
+            return
+        where = dict(self._sections).get(section)
+        if where is None:
+            return
+        x, y, (low, high) = self.state.crop_um or self.data.frame.bounds_um[::-1]
+        low, high = self.data.frame.bounds_um[0]
+        front = self.state.camera is None or self.state.camera.back[2] <= 0
+        kept = (where, high) if front else (low, where)
+        place = (*self.cursor[:2], where)
+        if kept[0] < kept[1]:
+            self.change(crop_um=(x, y, kept), cursor_um=place)
+            self.on_page(partial(self.slices.set_cursor, place))
+
+    @property
+    def _cut(self) -> str | None:
+        """The section that the block is open at."""
+        if self.state.crop_um is None:
+            return None
+        ends = self.state.crop_um[2]
+        return next((name for name, z in self._sections if z in ends), None)
 
     def _cursor_moved(self, place: Point) -> None:
         if place != self.cursor:
@@ -288,7 +325,10 @@ class Session:
         self.stream.set_camera(cameras.look(box, "corner", self.stream.aspect, depth))
         self._show_table(table)
         self.study_bar.show(**await self.run(partial(facts.study_facts, data, prediction)))
-        self.finetune.show(**await self.run(partial(facts.finetune_choices, data)), job=None)
+        choices = await self.run(partial(facts.finetune_choices, data))
+        self._sections = [(name, z) for name, _, z in choices["sections"]]
+        self.finetune.show(**choices, job=None, wanted=prediction is None)
+        self.display.show(sections=self._sections)
         self.crop.show(bounds=box, crop=box)
         self.on_page(self._reset_slices)
         self._draw(set(ViewState.__dataclass_fields__))
@@ -319,6 +359,7 @@ class Session:
             **{n: getattr(state, n) for n in ("opacity", "threshold", "morphology", "spots")},
             planes=state.planes,
             depth=self.depth,
+            cut=self._cut,
         )
         extent = [] if self.data is None else self.data.frame.extent_um[::-1]
         self.view.show(gene=state.gene, depth=self.depth, extent=extent)
@@ -454,21 +495,16 @@ class Session:
             return
         data = self.data
 
-        def work(progress: Any) -> str:
-            from vortex_model.study import Study
-            from vortex_model.training.finetune import finetune
-
-            return finetune(
-                Study.open(data.path),
-                sections=list(wish.get("sections", [])),
-                panel=str(wish.get("panel", "")),
-                predictor=str(wish.get("predictor", "gp")),
-                progress=progress,
-            )
+        request = {
+            "sections": [str(name) for name in wish.get("sections", [])],
+            "panel": str(wish.get("panel", "")),
+            "predictor": str(wish.get("predictor", "gp")),
+        }
 
         def told(status: Status) -> None:
             self._loop.call_soon_threadsafe(self._job_changed, status, data)
 
+        work = partial(finetune_apart, data.path, request)
         self.job = Job("Fine-tuning", work, told).start()
         self._job_changed(self.job.status, data)
 

@@ -16,17 +16,25 @@ export function render({ model }) {
   const asDepth = () => Math.max(1, Math.round(10 ** parseFloat(depth.value)));
   depth.addEventListener("input", () => { depthOut.textContent = `× ${asDepth()}`; depth.style.setProperty("--part", depth.value / 2); pushDepth(asDepth()); });
   root.append(make("label", { class: "slider", title: "How far z is stretched in 3D, to tell planes apart" }, make("span", {}, "Stretch z"), depth, depthOut));
-  const toggles = {};
   const line = make("div", { class: "toggles" });
-  for (const [name, label, title] of [["spots", "Measured spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the three slices lie in 3D"]]) {
+  root.append(line);
+  const cuts = make("div", { class: "cuts", role: "group", "aria-label": "Cut at a measured section" });
+  root.append(cuts);
+  const toggles = {};
+  for (const [name, label, title] of [["spots", "Spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the three slices lie in 3D"]]) {
     toggles[name] = make("input", { type: "checkbox", onchange: () => send(name, toggles[name].checked) });
     line.append(make("label", { class: "toggle", title }, toggles[name], make("span", {}, label)));
   }
-  root.append(line);
   function fill(name) { outputs[name].textContent = `${Math.round(inputs[name].value * 100)} %`; inputs[name].style.setProperty("--part", inputs[name].value); }
   const send = bind(model, (props) => {
     for (const [name] of rows) if (root.getRootNode().activeElement !== inputs[name] || !inputs[name].matches(":active")) { inputs[name].value = props[name] ?? 0; fill(name); }
     for (const name of Object.keys(toggles)) toggles[name].checked = !!props[name];
+    cuts.hidden = !(props.sections ?? []).length;
+    cuts.replaceChildren(make("span", { class: "label" }, "Cut at"), ...(props.sections ?? []).map(([name, z]) => {
+      const on = name === props.cut;
+      return make("button", { type: "button", class: `chip${on ? " on" : ""}`, "aria-pressed": on ? "true" : "false", "data-section": name,
+        title: `Open the block at section ${name}, z = ${z.toFixed(0)} µm, and bring the crosshair there`, onclick: () => send("cut", on ? null : name) }, name);
+    }));
     if (!depth.matches(":active")) { depth.value = Math.log10(props.depth ?? 1); depth.style.setProperty("--part", depth.value / 2); depthOut.textContent = `× ${props.depth ?? 1}`; }
   });
   return root;

@@ -22,9 +22,10 @@ export function render({ model }) {
     props = next;
     const have = props.sections ?? [];
     if (props.stamp !== study) {
+      if (props.wanted && have.length && typeof openTab === "function") openTab("finetune");
       study = props.stamp;
       sections.replaceChildren(...have.map(([name, spots, z]) => make("label", { class: "toggle", title: `${spots.toLocaleString("en")} spots at z = ${z.toFixed(0)} µm` },
-        make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name), make("span", { class: "faint" }, `${spots.toLocaleString("en")} spots`))));
+        make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name))));
       predictor.replaceChildren(...(props.predictors ?? []).map(([value, label]) => make("option", { value }, label)));
     }
     const job = props.job, active = job && (job.phase === "running" || job.phase === "cancelling");

@@ -11,7 +11,8 @@ export function render({ model }) {
   const gene = make("b"), units = make("span", { class: "faint" });
   const swatches = make("div", { class: "swatches", role: "radiogroup", "aria-label": "Palette" });
   const ticks = make("div", { class: "ticks" });
-  const root = make("section", { class: "v-legend" },
+  const none = make("p", { class: "faint", hidden: true }, "No gene is shown.");
+  const root = make("section", { class: "v-legend" }, none,
     make("div", { class: "line" }, make("div", { class: "label" }, gene, units), swatches, make("div", { class: "range" }, auto, from, make("span", { class: "faint" }, "to"), to)),
     track, ticks);
   const push = latest((pair) => send("window", pair), 60);
@@ -74,7 +75,7 @@ export function render({ model }) {
     if (drag) next.window = props.window;
     const fresh = next.gene !== props.gene || next.histogram?.length !== props.histogram?.length || next.stamp !== props.stamp;
     props = next;
-    root.classList.toggle("off", !props.gene);
+    root.classList.toggle("off", !props.gene); none.hidden = !!props.gene;
     gene.textContent = props.gene ?? ""; units.textContent = props.gene ? props.units ?? "" : "";
     units.title = props.units_long ?? "";
     auto.classList.toggle("on", !!props.auto);
@@ -85,7 +86,7 @@ export function render({ model }) {
     }));
     const [a, b] = props.range ?? [0, 1];
     ticks.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((p) => make("span", {}, number(a + p * (b - a)))));
-    place(); if (fresh) histogram();
+    if (props.gene) { place(); if (fresh) histogram(); }
     hook({ window: props.gene ? (props.window ?? []).map((v) => v.toFixed(4)).join(",") : null, palette: props.palette });
   });
   return root;

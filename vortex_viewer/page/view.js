@@ -29,7 +29,7 @@ export function render({ model }) {
     what.replaceChildren(); 
     if (props.gene) what.append(make("b", {}, props.gene), make("span", {}, props.predictor ?? ""));
     stretch.hidden = !(props.depth && props.depth !== 1);
-    stretch.textContent = `z × ${props.depth} for sight`;
+    stretch.textContent = `z stretched × ${props.depth}`;
     bar.hidden = !props.um_per_pixel;
     if (props.um_per_pixel) {
       const most = 150 * props.um_per_pixel, ten = 10 ** Math.floor(Math.log10(most));
@@ -37,13 +37,14 @@ export function render({ model }) {
       line.style.width = `${um / props.um_per_pixel}px`;
       size.textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
     }
+    help.hidden = !!props.turned;
     if (props.back) axes(props.back, props.up);
     if (props.extent) {
       // the column's height goes to each slice by its own shape
       const [x, y, z] = props.extent, parts = { xy: y / x, xz: z / x, yz: z / y };
       for (const [name, part] of Object.entries(parts)) document.querySelector(`[data-slice="${name}"]`)?.style.setProperty("--tall", Math.max(part, 0.12));
     }
-    hook({ umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop });
+    hook({ drawn: props.drawn, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop });
   });
   return root;
 }

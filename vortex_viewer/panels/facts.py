@@ -21,9 +21,9 @@ MODALITIES = {
     "other": "Other",
 }
 PREDICTORS = [
-    ["gp", "Gaussian process (default)"],
+    ["gp", "Gaussian process"],
     ["ridge", "Ridge"],
-    ["knn", "Nearest spots (kNN)"],
+    ["knn", "Nearest spots"],
     ["nearest", "Nearest section"],
     ["mean", "Section mean"],
 ]
@@ -72,7 +72,7 @@ def first_gene(table: GeneTable, wanted: str | None) -> str | None:
         return None
     folded = {n.casefold(): n for n in names}
     if wanted is not None and wanted.casefold() in folded:
-        return folded[wanted.casefold()]
+        return str(folded[wanted.casefold()])
     scores = [-2.0 if r is None else r for r in table.columns["r"]]
     return str(names[int(np.argmax(scores))])
 
@@ -95,7 +95,11 @@ def study_facts(data: StudyData, prediction: str | None) -> dict[str, Any]:
         rows.append(["Tissue", ", ".join(v for v in (info.organ, info.species) if v), info.source])
     names = data.section_names
     rows.append(
-        ["Measured", _count(len(names), "section"), ", ".join(names) or "No section was measured"]
+        [
+            "Measured",
+            _count(len(names), "section") if names else "nothing",
+            ", ".join(names) or "No section was measured",
+        ]
     )
     if prediction is not None:
         made = data.prediction(prediction).provenance
@@ -191,7 +195,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _model_name(model: str) -> str:
-    return {row[0]: row[1].split(" (")[0] for row in PREDICTORS}.get(model, model)
+    return {row[0]: row[1] for row in PREDICTORS}.get(model, model)
 
 
 def _found(parameters: Any, name: str) -> str:

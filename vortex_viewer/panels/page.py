@@ -14,7 +14,8 @@ from vortex_viewer.panels.piece import read
 
 @cache
 def _page() -> Jinja:
-    return _env.from_string(read("page.html"))
+    page: Jinja = _env.from_string(read("page.html"))
+    return page
 
 
 def template(session: Any) -> pn.Template:

@@ -26,7 +26,7 @@ def script(name: str) -> str:
     return read("common.js") + read(f"{name}.js")
 
 
-class Piece(JSComponent):
+class Piece(JSComponent):  # type: ignore[misc]
     """A page component.
 
     Data flows one way: Python shows a dictionary, the component draws it; what a visitor does
@@ -37,20 +37,28 @@ class Piece(JSComponent):
 
     __abstract = True
 
-    def __init__(self, **params: Any) -> None:
-        super().__init__(
-            sizing_mode="stretch_both", margin=0, stylesheets=[read("controls.css")], **params
-        )
+    def __init__(self, on_page: Callable[[Callable[[], None]], None]) -> None:
+        """Make one; ``on_page`` runs a change of the page when the page may be changed."""
+        super().__init__(sizing_mode="stretch_both", margin=0, stylesheets=[read("controls.css")])
+        self._on_page = on_page
+        self._flushing = False
         self._shown: dict[str, Any] = {}
         self._handlers: dict[str, Handler] = {}
         self.on_msg(self._receive)
 
     def show(self, **changes: Any) -> None:
-        """Show other values."""
+        """Show other values; several calls in a row are one message."""
         shown = {**self._shown, **changes}
-        if shown != self._shown:
-            self._shown = shown
-            self.props = json.dumps(shown, separators=(",", ":"))
+        if shown == self._shown:
+            return
+        self._shown = shown
+        if not self._flushing:
+            self._flushing = True
+            self._on_page(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self.props = json.dumps(self._shown, separators=(",", ":"))
 
     def on(self, name: str, handler: Handler) -> None:
         """Call ``handler(value)`` when the visitor does this."""

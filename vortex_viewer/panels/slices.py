@@ -97,7 +97,7 @@ class Slice:
             "x", "y", radius="r", source=self.spots, fill_color="colour", line_color="#0b0d12",
             line_width=0.5, line_alpha=0.6,
         )  # fmt: skip
-        wheel = WheelZoomTool(zoom_on_axis=False, maintain_focus=True, speed=1 / 400)
+        wheel = WheelZoomTool(zoom_on_axis=False, maintain_focus=True, speed=1 / 1000)
         fig.on_change("inner_width", self._resized)
         fig.add_tools(wheel)
         fig.toolbar.active_scroll = wheel

@@ -95,7 +95,7 @@ def base_index(gray: Bytes, shade: Bytes) -> npt.NDArray[np.uint16]:
     """The gray and light part of a voxel's index."""
     index = (gray.astype(np.uint16) >> 2) << 10
     index |= (shade.astype(np.uint16) >> 4) << 6
-    return index
+    return index.astype(np.uint16, copy=False)
 
 
 def volume_table(look: Look, with_gene: bool) -> npt.NDArray[np.uint32]:
@@ -125,7 +125,8 @@ def pack(rgb: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint3
     rgba = np.empty((*np.broadcast_shapes(rgb.shape[:-1], alpha.shape), 4), np.uint8)
     rgba[..., :3] = np.clip(rgb, 0.0, 1.0) * 255
     rgba[..., 3] = np.clip(alpha, 0.0, 1.0) * 255
-    return rgba.reshape(-1, 4).view(np.uint32).ravel()
+    packed: npt.NDArray[np.uint32] = rgba.reshape(-1, 4).view(np.uint32).ravel()
+    return packed
 
 
 def volume_rgba(
@@ -133,10 +134,8 @@ def volume_rgba(
 ) -> npt.NDArray[np.uint32]:
     """A volume's packed RGBA, (z, y, x)."""
     table = volume_table(look, gene is not None)
-    if gene is None:
-        return table[base]
-    index = gene.levels(look.window, GENE)[gene.codes]
-    return table[base | index]
+    index = base if gene is None else base | gene.levels(look.window, GENE)[gene.codes]
+    return np.asarray(np.take(table, index), np.uint32)
 
 
 def picture_rgba(

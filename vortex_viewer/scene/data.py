@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -85,12 +85,12 @@ class Shelf:
         with self._lock:
             if key in self._things:
                 self._things.move_to_end(key)
-                return self._things[key]  # type: ignore[no-any-return]
+                return cast(Made, self._things[key])
             gate = self._making.setdefault(key, threading.Lock())
         with gate:
             with self._lock:
                 if key in self._things:
-                    return self._things[key]  # type: ignore[no-any-return]
+                    return cast(Made, self._things[key])
             try:
                 thing = make()
                 with self._lock:
@@ -148,7 +148,7 @@ class StudyData:
         low, high = np.vstack(points).min(axis=0), np.vstack(points).max(axis=0)
         step = max(float((high - low).max()) / 256, 1.0)
         shape = np.maximum(np.ceil((high - low) / step).astype(int) + 1, 1)[::-1]
-        return Grid(tuple(shape), (step, step, step), tuple(low[::-1]))  # type: ignore[arg-type]
+        return Grid(tuple(shape), (step, step, step), tuple(low[::-1]))
 
     @property
     def section_names(self) -> list[str]:
@@ -195,7 +195,7 @@ class StudyData:
         if self.image.is_rgb:
             return _windowed_bytes(np.moveaxis(channels, 0, -1), self.image.windows)
         total = np.zeros(channels.shape[1:], np.float32)
-        weight = 1.0 if len(channels) == 1 else 0.75
+        weight = {1: 1.0, 2: 0.75}.get(len(channels), 0.6)
         for channel, (low, high) in zip(channels, self.image.windows, strict=True):
             part = (channel.astype(np.float32) - low) * (weight * 255.0 / (high - low))
             total += np.clip(part, 0.0, 255.0)
@@ -344,8 +344,10 @@ class Library:
 def glass_opacity(picture: Bytes) -> npt.NDArray[np.float32]:
     """How much tissue a pixel of a section shows, 0 glass to 1: glass is bright and colourless."""
     if picture.ndim == 2:
-        return np.clip((picture.astype(np.float32) - 16.0) / 32.0, 0.0, 1.0)
-    return np.clip((232.0 - picture.min(axis=-1).astype(np.float32)) / 24.0, 0.0, 1.0)
+        glass = (picture.astype(np.float32) - 16.0) / 32.0
+    else:
+        glass = (232.0 - picture.min(axis=-1).astype(np.float32)) / 24.0
+    return np.asarray(np.clip(glass, 0.0, 1.0), np.float32)
 
 
 def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float], ...]) -> Bytes:

@@ -66,7 +66,7 @@ def cut(
         bounds = (window.across_um, window.down_um)
     else:
         grid = level.grid
-        spans = {}
+        spans: dict[int, Any] = {}
         for axis, (low, high) in ((down, window.down_um), (across, window.across_um)):
             origin, spacing, count = grid.origin_um[axis], grid.spacing_um[axis], grid.shape[axis]
             start = int(np.clip(np.floor((low - origin) / spacing + 0.5), 0, count - 1))
@@ -116,7 +116,7 @@ def _level(data: StudyData, across: int, window: Window) -> Level | None:
 def _centres(span: tuple[float, float], step: float) -> npt.NDArray[np.float64]:
     count = max(2, min(MAX_PIXELS, round((span[1] - span[0]) / step)))
     pitch = (span[1] - span[0]) / count
-    return span[0] + pitch * (np.arange(count) + 0.5)
+    return np.asarray(span[0] + pitch * (np.arange(count) + 0.5), np.float64)
 
 
 def _edges(centres: npt.NDArray[np.float64], spacing: float) -> tuple[float, float]:

@@ -61,6 +61,7 @@ class Stage:
         self._kept: Any = None
         self._sheets: list[Any] = []
         self._sheet_depth = 1.0
+        self._towards = 0
         self._crop: Box | None = None
         self._pixels = vtkUnsignedCharArray()
         self._size = (640, 480)
@@ -180,6 +181,8 @@ class Stage:
                 actor.ForceTranslucentOn()
                 self.renderer.AddActor(actor)
                 self._sheets.append((actor, texture, grid))
+        self._sheets.sort(key=lambda sheet: sheet[2].origin_um[0])
+        self._towards = 0
         for (_, texture, _), (_, rgba) in zip(self._sheets, sheets, strict=True):
             height, width = rgba.shape[:2]
             image = vtkImageData()
@@ -265,7 +268,9 @@ class Stage:
             z = grid.origin_um[0]
             actor.mapper.RemoveAllClippingPlanes()
             actor.visibility = crop is None or crop[2][0] <= z <= crop[2][1]
-            for axis in (0, 1) if crop is not None else ():
+            if crop is None:
+                continue
+            for axis in (0, 1):
                 for side, sign in ((0, 1.0), (1, -1.0)):
                     normal, origin = [0.0] * 3, [0.0] * 3
                     normal[axis], origin[axis] = sign, crop[axis][side]
@@ -292,11 +297,23 @@ class Stage:
         )
         return Frame(out.getvalue(), camera.height_um / height, still)
 
+    def _sort_sheets(self, nearest_last: float) -> None:
+        """Draw translucent planes from the far one to the near one, as glass needs it."""
+        towards = 1 if nearest_last >= 0 else -1
+        if towards == self._towards:
+            return
+        self._towards = towards
+        self._sheets.sort(key=lambda sheet: towards * sheet[2].origin_um[0])
+        for actor, *_ in self._sheets:
+            self.renderer.RemoveActor(actor)
+            self.renderer.AddActor(actor)
+
     def _aim(self, camera: Camera) -> None:
         focal = np.asarray(camera.focal) * (1.0, 1.0, self._depth)
         bounds = np.asarray(self.renderer.ComputeVisiblePropBounds()).reshape(3, 2)
         reach = float(np.linalg.norm(np.ptp(bounds, axis=1))) if bounds[0, 0] < bounds[0, 1] else 1
         reach = 2.0 * max(reach, camera.height_um)
+        self._sort_sheets(nearest_last=camera.back[2])
         self._camera.SetFocalPoint(*focal)
         self._camera.SetPosition(*(focal + reach * np.asarray(camera.back)))
         self._camera.SetViewUp(*camera.up)
