@@ -192,6 +192,16 @@ def density(plane: npt.ArrayLike, rgb: bool, ranges: Sequence[Range] | None = No
     return np.asarray(np.clip(signal / max(top, 1e-6), 0.0, 1.0), dtype=np.float32)
 
 
+def level_in_plane(image: Image, spacing_um: float, serial: bool) -> Level:
+    """The coarsest level whose in-plane spacing is still at most ``spacing_um``.
+
+    Of serial sections only levels whose planes are still apart count.
+    """
+    levels = _apart(image, serial)
+    fit = [level for level in levels if max(level.grid.spacing_um[1:]) <= spacing_um * 1.001]
+    return fit[-1] if fit else levels[0]
+
+
 def tissue_mask(image: Image, spacing_um: float, serial: bool) -> tuple[Mask, Grid]:
     """Where there is tissue, on the pyramid level nearest below ``spacing_um``.
 
@@ -215,7 +225,7 @@ def tissue_mask(image: Image, spacing_um: float, serial: bool) -> tuple[Mask, Gr
     grid
         Where its voxels are.
     """
-    level = _level_near(image, spacing_um, serial)
+    level = level_in_plane(image, spacing_um, serial)
     coarse = _coarse_level(image, serial)
     ranges = channel_ranges(image, serial)
     thresholds = [
@@ -273,13 +283,6 @@ def _apart(image: Image, serial: bool) -> list[Level]:
     """Levels finest first; of serial sections only those whose planes are still apart."""
     planes = image.grid.shape[0]
     return [level for level in image.levels if not serial or level.grid.shape[0] == planes]
-
-
-def _level_near(image: Image, spacing_um: float, serial: bool) -> Level:
-    """The coarsest level whose in-plane spacing is still at most ``spacing_um``."""
-    levels = _apart(image, serial)
-    fit = [level for level in levels if max(level.grid.spacing_um[1:]) <= spacing_um * 1.001]
-    return fit[-1] if fit else levels[0]
 
 
 def _coarse_level(image: Image, serial: bool) -> Level:
