@@ -13,8 +13,9 @@ import zarr
 from scipy import ndimage
 
 from vortex_model.encoders.base import Encoder
+from vortex_model.encoders.layout import plan
 from vortex_model.encoders.registry import create
-from vortex_model.encoders.tiling import Job, plan
+from vortex_model.encoders.tiling import Job
 from vortex_model.grid import Grid
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study

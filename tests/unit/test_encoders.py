@@ -73,7 +73,7 @@ def encode(
     block = Block(voxels, grid, np.ones(voxels.shape[1:], bool), channels, scales)
     tokens = encoding.encode(block, lattice)
     assert len(tokens) == encoding.token_count
-    features = encoding.context(tokens, np.ones(lattice.shape, np.float32))
+    features = list(encoding.context(tokens, np.ones(lattice.shape, np.float32)))
     assert len(features) == len(encoding.channel_names) == len(encoding.groups)
     return dict(zip(encoding.channel_names, features, strict=True))
 

@@ -10,7 +10,7 @@ An encoder works in two steps, so that every voxel is encoded once however wide 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,8 +117,8 @@ class Encoding(Protocol):
         """Tokens (token, z, y, x) at the places of ``lattice``, which lies inside ``block``."""
         ...
 
-    def context(self, tokens: Floats, weight: Floats) -> Floats:
-        """Features (channel, z, y, x) from tokens (token, z, y, x) that surround each other.
+    def context(self, tokens: Floats, weight: Floats) -> Iterator[Floats]:
+        """Features (z, y, x), channel by channel, from tokens (token, z, y, x) and neighbours.
 
         ``weight`` (z, y, x) is the part of each token that is tissue; tokens are 0 where it is.
         """

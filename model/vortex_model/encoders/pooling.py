@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class Pool:
     def __init__(self, grid: Grid, lattice: Grid, tissue: npt.NDArray[np.bool_]) -> None:
         self.shape = lattice.shape
         self._box: list[slice] = []
-        self._starts: list[npt.NDArray[np.int64]] = []
+        self._factor: list[int] = []
         for n, step, token, count, (low, _), (first, _) in zip(
             grid.shape,
             grid.spacing_um,
@@ -47,17 +47,12 @@ class Pool:
         ):
             factor = round(token / step)
             start = round((first - low) / step)
-            stop = min(n, start + factor * count)
-            self._box.append(slice(start, stop))
-            self._starts.append(np.arange(0, stop - start, factor))
+            self._box.append(slice(start, min(n, start + factor * count)))
+            self._factor.append(factor)
         self._tissue = tissue[tuple(self._box)].astype(np.float32)
         self.count = self._sum(self._tissue)
         """Tissue voxels of each token, (z, y, x)."""
-        whole = [
-            np.diff(np.append(s, b.stop - b.start))
-            for s, b in zip(self._starts, self._box, strict=True)
-        ]
-        voxels = whole[0][:, None, None] * whole[1][:, None] * whole[2]
+        voxels = self._sum(np.ones_like(self._tissue))
         self.weight: Floats = np.asarray(self.count / voxels, dtype=np.float32)
         """Part of each token that is tissue, (z, y, x)."""
 
@@ -76,9 +71,24 @@ class Pool:
         return np.asarray(first), np.asarray(self._sum(weighted) / count)
 
     def _sum(self, values: Floats) -> Floats:
-        for axis, starts in enumerate(self._starts):
-            values = np.add.reduceat(values, starts, axis=axis)
-        return np.asarray(values, dtype=np.float32)
+        for axis, factor in enumerate(self._factor):
+            values = _sum_along(values, factor, axis)
+        return values
+
+
+def _sum_along(values: Floats, factor: int, axis: int) -> Floats:
+    """Sums of ``factor`` neighbours along an axis; the last sum is of what is left."""
+    if factor == 1:
+        return values
+    n = values.shape[axis]
+    whole = n // factor
+    before, after = values.shape[:axis], values.shape[axis + 1 :]
+    body = values.take(range(whole * factor), axis) if n % factor else values
+    total = body.reshape(*before, whole, factor, *after).sum(axis=axis + 1)
+    if n % factor:
+        rest = values.take(range(whole * factor, n), axis).sum(axis=axis, keepdims=True)
+        total = np.concatenate([total, rest], axis)
+    return np.asarray(total, dtype=np.float32)
 
 
 def gaussian(values: Floats, sigma: Sequence[float]) -> Floats:
@@ -89,7 +99,7 @@ def gaussian(values: Floats, sigma: Sequence[float]) -> Floats:
     return values
 
 
-def blur(values: Floats, sigma: Sequence[float], least: float = 6.0) -> Floats:
+def blur(values: Floats, sigma: Sequence[float], least: float = 4.0) -> Floats:
     """Gaussian blur (z, y, x); from a sigma of ``least`` on along half as many voxels.
 
     Blocks that start at multiples of ``ALIGN`` voxels agree, as long as sigma is below
@@ -161,11 +171,12 @@ class Windows:
         )
         return float(z), float(y), float(x)
 
-    def means(self, number: int, tokens: Floats, weight: Floats) -> Floats:
-        """Means (token, z, y, x) over one window of the tokens that are tissue."""
+    def means(self, number: int, tokens: Floats, weight: Floats) -> Iterator[Floats]:
+        """Each token channel's mean (z, y, x) over one window of the tokens that are tissue."""
         sigma = self._sigma[number]
         total = np.maximum(blur(weight, sigma, WIDE), TINY)
-        return np.stack([blur(t * weight, sigma, WIDE) / total for t in tokens])
+        for channel in tokens:
+            yield np.asarray(blur(channel * weight, sigma, WIDE) / total, dtype=np.float32)
 
 
 def eigenvalues2(yy: Floats, yx: Floats, xx: Floats) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ isotropic, and gradients enter by the eigenvalues of their structure tensor only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class TextureEncoding:
         labels = [f"{width:.3g} um" for width in self._windows.widths_um]
         self.channel_names = tuple(f"{name} in {w}" for w in labels for name in per_window)
         self.groups = tuple(w for w in labels for _ in per_window)
-        self.block_voxels = (1, 1280, 1280) if subject.planar else (144, 144, 144)
+        self.block_voxels = (1, 1280, 1280) if subject.planar else (192, 192, 192)
 
     def encode(self, block: Block, lattice: Grid) -> Floats:
         """Means, mean squares and gradient products of every map over each token."""
@@ -71,15 +71,12 @@ class TextureEncoding:
                 tokens.extend(self._tensor(values, block.grid, pool))
         return np.stack(tokens)
 
-    def context(self, tokens: Floats, weight: Floats) -> Floats:
+    def context(self, tokens: Floats, weight: Floats) -> Iterator[Floats]:
         """Every map's mean, deviation, energy or coherence in each window."""
-        out: list[Floats] = []
         for number in range(len(self._windows.widths_um)):
-            means = iter(self._windows.means(number, tokens, weight))
+            means = self._windows.means(number, tokens, weight)
             for m in self._maps.names:
-                parts = [next(means) for _ in range(self._width(m))]
-                out.extend(self._describe(m, parts))
-        return np.stack(out)
+                yield from self._describe(m, [next(means) for _ in range(self._width(m))])
 
     # -- inner -----------------------------------------------------------------------------
 

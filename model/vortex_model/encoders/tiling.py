@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -21,140 +21,22 @@ import zarr
 from scipy import ndimage
 
 from vortex_model import tissue
-from vortex_model.encoders.base import ALIGN, Block, Encoder, Encoding, Floats, Subject
+from vortex_model.encoders.base import ALIGN, Block, Floats
+from vortex_model.encoders.layout import Box, Layout
+from vortex_model.encoders.layout import box as box_of
 from vortex_model.encoders.pooling import Pool
-from vortex_model.errors import VortexError
-from vortex_model.grid import Grid, Triple
-from vortex_model.multiscale import Image, Level
+from vortex_model.grid import Triple
+from vortex_model.multiscale import Image
 from vortex_model.progress import Progress
 
-MOST_TOKENS = 1_000_000
-FEWEST_VOXELS = 3
-"""A token is at least so many voxels wide, unless the user asks for finer ones."""
-WITHOUT_SECTIONS_UM = 40.0
-FINEST_TOKEN_UM = 12.0
-"""About a cell: finer tokens by default would only repeat their neighbours."""
 LEAST_TISSUE = 0.25
 """A token is tissue when at least this part of its voxels is."""
 WORKERS = 2
 LARGEST = 60_000.0
 
 EDGE_UM = (100.0, 400.0)
-EDGE_NAMES = ("distance to edge, log", "distance to edge up to 400 um")
 
-Box = tuple[slice, slice, slice]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What is read, onto which lattice, by which encoding, in which chunks of tokens."""
-
-    level: Level
-    lattice: Grid
-    factor: tuple[int, int, int]
-    subject: Subject
-    encoding: Encoding
-    unit: tuple[int, int, int]
-    chunk: tuple[int, int, int]
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        """The encoding's channels, and the distance to the tissue's edge."""
-        return (*self.encoding.channel_names, *EDGE_NAMES)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Group of each channel."""
-        return (*self.encoding.groups, *("edge" for _ in EDGE_NAMES))
-
-    def units(self) -> list[Box]:
-        """Parts of the lattice that are encoded one by one."""
-        counts = [-(-n // u) for n, u in zip(self.lattice.shape, self.unit, strict=True)]
-        return [
-            _box(
-                [i * u for i, u in zip(number, self.unit, strict=True)],
-                [
-                    min((i + 1) * u, n)
-                    for i, u, n in zip(number, self.unit, self.lattice.shape, strict=True)
-                ],
-            )
-            for number in np.ndindex(*counts)
-        ]
-
-
-def plan(
-    image: Image,
-    encoder: Encoder,
-    serial: bool,
-    spacing_um: float | None,
-    diameters_um: Sequence[float],
-) -> Layout:
-    """Choose level, token lattice and chunks.
-
-    Raises
-    ------
-    VortexError
-        When ``spacing_um`` is not positive, or finer than a voxel of the image.
-    """
-    planar = serial or image.grid.shape[0] == 1
-    level = _level(image, encoder.spacing_um, planar)
-    voxel = level.grid.spacing_um
-    finest = max(image.grid.spacing_um[1:])
-    if spacing_um is not None:
-        if not spacing_um > 0:
-            raise VortexError(f"The token lattice needs a positive spacing, not {spacing_um} um.")
-        if spacing_um < finest * 0.999:
-            raise VortexError(
-                f"A token lattice of {spacing_um:g} um is finer than the voxels "
-                f"({finest:g} um). Give at least {finest:g} um."
-            )
-        factor = _factor(level.grid, spacing_um, planar)
-    else:
-        factor = _default_factor(level.grid, planar, diameters_um)
-    lattice = level.grid.coarsen(factor)
-    subject = Subject(image.channels, voxel, lattice.spacing_um, planar)
-    encoding = encoder.prepare(subject)
-    unit: list[int] = []
-    chunk: list[int] = []
-    for axis, (size, f, n) in enumerate(
-        zip(encoding.block_voxels, factor, lattice.shape, strict=True)
-    ):
-        tokens = 1 if planar and axis == 0 else max(4, size // f)
-        tokens = tokens // 16 * 16 if tokens >= 16 else 1 << (tokens.bit_length() - 1)
-        unit.append(tokens)
-        chunk.append(min(tokens, 16, n))
-    return Layout(
-        level, lattice, factor, subject, encoding, cast(Any, tuple(unit)), cast(Any, tuple(chunk))
-    )
-
-
-def _level(image: Image, spacing_um: float, planar: bool) -> Level:
-    """The coarsest level still as fine as the encoder wants; serial planes stay apart."""
-    planes = image.grid.shape[0]
-    levels = [lv for lv in image.levels if not planar or lv.grid.shape[0] == planes]
-    fit = [lv for lv in levels if max(lv.grid.spacing_um[1:]) <= spacing_um * 1.001]
-    return fit[-1] if fit else levels[0]
-
-
-def _factor(voxels: Grid, want_um: float, planar: bool) -> tuple[int, int, int]:
-    z, y, x = (
-        max(1, min(n, round(want_um / s)))
-        for s, n in zip(voxels.spacing_um, voxels.shape, strict=True)
-    )
-    return (1 if planar else z), y, x
-
-
-def _default_factor(
-    voxels: Grid, planar: bool, diameters_um: Sequence[float]
-) -> tuple[int, int, int]:
-    want = min(diameters_um) / 3 if len(diameters_um) else WITHOUT_SECTIONS_UM
-    want = max(want, FINEST_TOKEN_UM, FEWEST_VOXELS * max(voxels.spacing_um[1:]))
-    factor = _factor(voxels, want, planar)
-    while np.prod([float(n) for n in voxels.coarsen(factor).shape]) > MOST_TOKENS:
-        want *= 1.05
-        factor = _factor(voxels, want, planar)
-    return factor
 
 
 class Job:
@@ -170,7 +52,8 @@ class Job:
         self._mask_array = self._array("mask", shape, chunk, "bool")
         self._array_out = self._array("array", (channels, *shape), (channels, *chunk), "float16")
         self._encoded = self._array("encoded", (len(self._units),), (1,), "uint8")
-        self._widened = self._array("widened", (len(self._units),), (1,), "uint8")
+        self._wide = layout.wide_units()
+        self._widened = self._array("widened", (len(self._wide),), (1,), "uint8")
 
     @staticmethod
     def tidy(group: zarr.Group) -> None:
@@ -243,7 +126,7 @@ class Job:
             apart = axis == 0 and layout.subject.planar
             start.append(a if apart else max(0, a - reach) // ALIGN * ALIGN)
             stop.append(b if apart else min(n, b + reach))
-        place = _box(start, stop)
+        place = box_of(start, stop)
         voxels = np.asarray(layout.level.array[(slice(None), *place)]).astype(np.float32)
         np.nan_to_num(voxels, copy=False, posinf=0.0, neginf=0.0)
         inside = mask[np.ix_(*(k[s] for k, s in zip(look, place, strict=True)))]
@@ -270,45 +153,39 @@ class Job:
             self._layout.lattice.spacing_um,
             self._layout.subject.planar,
         )
-        total = len(self._units)
+        total = len(self._wide)
         workers = min(WORKERS, os.cpu_count() or 1)
         for done, (number, result) in enumerate(
             _in_order(todo.tolist(), self._widen_unit, workers), start=1
         ):
             if result is not None:
-                self._array_out[(slice(None), *self._units[number])] = result
+                self._array_out[(slice(None), *self._wide[number])] = result
             self._widened[number] = 1
             already = total - len(todo) + done
             progress(already / total, f"block {already} of {total}: surroundings")
 
     def _widen_unit(self, number: int) -> npt.NDArray[np.float16] | None:
-        layout, box = self._layout, self._units[number]
+        layout, box = self._layout, self._wide[number]
         mask = np.asarray(self._mask_array[box])
         if not mask.any():
             return None
         wide, inner = [], []
-        for b, reach_um, step, n in zip(
-            box,
-            layout.encoding.context_um,
-            layout.lattice.spacing_um,
-            layout.lattice.shape,
-            strict=True,
-        ):
-            reach = int(np.ceil(reach_um / step - 1e-6))
+        for b, reach, n in zip(box, layout.reach, layout.lattice.shape, strict=True):
             low = max(0, b.start - reach)
             low = low // ALIGN * ALIGN if reach else low
-            high = min(n, b.stop + reach)
-            wide.append(slice(low, high))
+            wide.append(slice(low, min(n, b.stop + reach)))
             inner.append(slice(b.start - low, b.stop - low))
         tokens = np.asarray(self._tokens[(slice(None), *wide)], dtype=np.float32)
         weight = np.asarray(self._weight[tuple(wide)], dtype=np.float32)
-        features = layout.encoding.context(tokens, weight)[(slice(None), *inner)]
         far = self._edge[box]
         edges = [np.log1p(far / EDGE_UM[0]), np.minimum(far, EDGE_UM[1]) / EDGE_UM[1]]
-        features = np.concatenate([features, np.stack(edges)])
-        features = np.nan_to_num(np.clip(features, -LARGEST, LARGEST))
-        features[:, ~mask] = 0
-        return features.astype(np.float16)
+        features = np.zeros((len(layout.channel_names), *mask.shape), dtype=np.float16)
+        for channel, values in enumerate(
+            chain((v[tuple(inner)] for v in layout.encoding.context(tokens, weight)), edges)
+        ):
+            safe = np.nan_to_num(np.clip(values, -LARGEST, LARGEST))
+            features[channel] = np.where(mask, safe, 0)
+        return features
 
     def statistics(self) -> tuple[Floats, Floats]:
         """Mean and deviation over tissue tokens, each (planes, channels), one row for a volume."""
@@ -362,11 +239,6 @@ def edge_distance(mask: npt.NDArray[np.bool_], spacing_um: Triple, planar: bool)
         return np.full(mask.shape, far, dtype=np.float32)
     found = ndimage.distance_transform_edt(mask, sampling=spacing_um)
     return np.asarray(found, dtype=np.float32)
-
-
-def _box(start: Sequence[int], stop: Sequence[int]) -> Box:
-    z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    return z, y, x
 
 
 def _in_order(

@@ -6,7 +6,7 @@ torch and timm are imported when such an encoder is made, not before.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +153,10 @@ class TimmEncoding:
             out[:, layer] /= len(planes)
         return out
 
-    def context(self, tokens: Floats, weight: Floats) -> Floats:
+    def context(self, tokens: Floats, weight: Floats) -> Iterator[Floats]:
         """The tokens themselves, and their means over each window."""
-        wide = [self._windows.means(n, tokens, weight) for n in range(len(self._windows.widths_um))]
-        return np.concatenate(wide)
+        for number in range(len(self._windows.widths_um)):
+            yield from self._windows.means(number, tokens, weight)
 
     # -- inner -----------------------------------------------------------------------------
 
