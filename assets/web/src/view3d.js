@@ -1,0 +1,204 @@
+// One 3D pane: vtk.js window, parallel camera, turning by hand; what is shown is a layer's affair.
+
+import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Geometry.js";
+import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Volume.js";
+import macro from "@kitware/vtk.js/macros.js";
+import vtkInteractorStyle from "@kitware/vtk.js/Interaction/Style/InteractorStyleTrackballCamera.js";
+import vtkRenderer from "@kitware/vtk.js/Rendering/Core/Renderer.js";
+import vtkRenderWindow from "@kitware/vtk.js/Rendering/Core/RenderWindow.js";
+import vtkInteractor from "@kitware/vtk.js/Rendering/Core/RenderWindowInteractor.js";
+import vtkOpenGLRenderWindow from "@kitware/vtk.js/Rendering/OpenGL/RenderWindow.js";
+import { afterRest, onceAFrame } from "./dom.js";
+
+export const BACKGROUND = [0.043, 0.051, 0.063];
+const CLICK_PIXELS = 4;
+
+// vtk.js has keys of its own (wireframe, reset, ...) that would collide with the page's
+const newStyle = macro.newInstance((publicAPI, model, initial) => {
+  vtkInteractorStyle.extend(publicAPI, model, initial);
+  publicAPI.handleKeyPress = () => {};
+}, "PageInteractorStyle");
+
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const cross = (a, b) => [
+  a[1] * b[2] - a[2] * b[1],
+  a[2] * b[0] - a[0] * b[2],
+  a[0] * b[1] - a[1] * b[0],
+];
+const unit = (a) => {
+  const size = Math.hypot(...a) || 1;
+  return a.map((v) => v / size);
+};
+
+/** Whether a context draws by the processor: then pictures are made smaller while they move. */
+function drawnByProcessor(gl) {
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
+/** Whether this browser has what 3D needs. */
+export const has3D = () => typeof WebGL2RenderingContext !== "undefined";
+
+export class View3D {
+  #animating = false;
+  #down = null;
+
+  /** @throws when the browser gives no WebGL 2 context */
+  constructor(container) {
+    this.container = container;
+    this.oncamera = () => {};
+    this.onpick = () => {};
+    this.ondraw = () => {};
+    this.renderWindow = vtkRenderWindow.newInstance();
+    this.renderer = vtkRenderer.newInstance({ background: BACKGROUND });
+    this.renderWindow.addRenderer(this.renderer);
+    this.view = vtkOpenGLRenderWindow.newInstance();
+    this.view.setContainer(container);
+    this.renderWindow.addView(this.view);
+    const context = this.view.get3DContext();
+    if (!context) throw new Error("no WebGL 2");
+    this.software = drawnByProcessor(context);
+    this.interactor = vtkInteractor.newInstance();
+    this.interactor.setView(this.view);
+    this.interactor.initialize();
+    this.interactor.bindEvents(container);
+    this.interactor.setInteractorStyle(newStyle());
+    this.interactor.setDesiredUpdateRate(20);
+    this.camera = this.renderer.getActiveCamera();
+    this.camera.setParallelProjection(true);
+    this.canvas = container.querySelector("canvas");
+    this.draw = onceAFrame(() => this.drawNow());
+    this.interactor.onRenderEvent(() => this.#drawn());
+    this.camera.onModified(() => this.#cameraMoved());
+    this.#settle = afterRest(() => this.#still(), 140);
+    this.#watchClicks();
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(container);
+    this.resize();
+  }
+
+  #settle;
+  #announce = onceAFrame(() => this.oncamera(this.cameraState()));
+  #quiet = false;
+
+  #cameraMoved() {
+    if (!this.#quiet) this.#announce();
+  }
+
+  #drawn() {
+    this.ondraw();
+  }
+
+  #watchClicks() {
+    this.container.addEventListener("pointerdown", (event) => {
+      this.#down = [event.clientX, event.clientY, event.button];
+    }, true);
+    this.container.addEventListener("pointerup", (event) => {
+      const down = this.#down;
+      this.#down = null;
+      if (!down || down[2] !== 0) return;
+      if (Math.hypot(event.clientX - down[0], event.clientY - down[1]) > CLICK_PIXELS) return;
+      const box = this.container.getBoundingClientRect();
+      this.onpick(event.clientX - box.left, event.clientY - box.top);
+    }, true);
+  }
+
+  /** Fit the drawing to its pane. */
+  resize() {
+    const { width, height } = this.container.getBoundingClientRect();
+    if (width < 2 || height < 2) return;
+    const ratio = this.software ? 1 : Math.min(window.devicePixelRatio || 1, 2);
+    this.view.setSize(Math.round(width * ratio), Math.round(height * ratio));
+    this.width = width;
+    this.height = height;
+    this.draw();
+  }
+
+  drawNow() {
+    if (!this.width) return;
+    this.renderer.resetCameraClippingRange();
+    this.renderWindow.render();
+    this.#drawn();
+  }
+
+  /** Draw soon; without a graphics card small first, and whole once changes have stopped. */
+  drawQuick() {
+    if (!this.software) return this.draw();
+    if (!this.#animating) {
+      this.#animating = true;
+      this.interactor.requestAnimation(this);
+    }
+    this.#settle();
+  }
+
+  #still() {
+    if (!this.#animating) return;
+    this.#animating = false;
+    this.interactor.cancelAnimation(this);
+    this.drawNow();
+  }
+
+  cameraState() {
+    const focal = this.camera.getFocalPoint();
+    const position = this.camera.getPosition();
+    return {
+      focal: [...focal],
+      back: unit(position.map((v, i) => v - focal[i])),
+      up: unit([...this.camera.getViewUp()]),
+      height_um: 2 * this.camera.getParallelScale(),
+    };
+  }
+
+  setCamera({ focal, back, up, height_um }, reach) {
+    this.#quiet = true;
+    this.camera.setFocalPoint(...focal);
+    this.camera.setPosition(...focal.map((v, i) => v + back[i] * reach));
+    this.camera.setViewUp(...up);
+    this.camera.setParallelScale(height_um / 2);
+    this.renderer.resetCameraClippingRange();
+    this.#quiet = false;
+  }
+
+  /** Right, up and towards the viewer: the picture's axes in the world. */
+  axes() {
+    const state = this.cameraState();
+    const right = unit(cross(state.up, state.back));
+    return { ...state, right, up: unit(cross(state.back, right)) };
+  }
+
+  /** Pixels (x, y) and depth towards the viewer of a world point. */
+  project(point, axes = this.axes()) {
+    const scale = this.height / axes.height_um;
+    const off = point.map((v, i) => v - axes.focal[i]);
+    return [
+      this.width / 2 + dot(off, axes.right) * scale,
+      this.height / 2 - dot(off, axes.up) * scale,
+      dot(off, axes.back),
+    ];
+  }
+
+  /** The ray through a pixel: a point on it and its direction away from the viewer. */
+  ray(px, py) {
+    const axes = this.axes();
+    const scale = axes.height_um / this.height;
+    const u = (px - this.width / 2) * scale;
+    const v = (this.height / 2 - py) * scale;
+    const from = axes.focal.map((f, i) => f + axes.right[i] * u + axes.up[i] * v);
+    return { from, to: axes.back.map((b) => -b) };
+  }
+
+  /** Turn about the picture's upright axis, in degrees. */
+  turn(degrees) {
+    this.camera.azimuth(degrees);
+    this.camera.orthogonalizeViewUp();
+  }
+
+  destroy() {
+    this.observer.disconnect();
+    this.interactor.unbindEvents();
+    this.interactor.delete();
+    this.renderWindow.delete();
+    this.view.delete();
+  }
+}
