@@ -227,10 +227,12 @@ def _write_finest(group: zarr.Group, source: VolumeSource, progress: Progress) -
     digest = hashlib.blake2b(f"{array.shape}{source.dtype.str}".encode(), digest_size=16)
     slabs = [(c, z) for c in range(len(source.channels)) for z in range(0, nz, CHUNK)]
     for done, (c, z0) in enumerate(slabs):
-        progress(done / len(slabs), f"channel {source.channels[c].name}, plane {z0} of {nz}")
+        where = f"channel {source.channels[c].name}, plane {z0} of {nz}"
+        progress(done / len(slabs), where)
         z1 = min(z0 + CHUNK, nz)
         with _Slab(source, c, z0, z1) as slab:
             for y0 in range(0, ny, SHARD):
+                progress((done + y0 / ny) / len(slabs), where)
                 band = slab.rows(y0, min(y0 + SHARD, ny))
                 digest.update(np.ascontiguousarray(band).data)
                 array[c, z0:z1, y0 : y0 + band.shape[1], :] = band

@@ -31,8 +31,6 @@ CODE = 1
 """Raised by hand whenever the same spec would give other numbers."""
 _SAMPLE_UM = 8.0
 _CHUNK = 16
-_INSIDE = 0.25
-"""A lattice voxel with less RNA than this share of the usual is no tissue."""
 
 
 def make_phantom(
