@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,6 +30,8 @@ WORTH_BENDING = 0.03
 """How much a B-spline has to raise the score; any bend raises it a little."""
 MIRROR_PENALTY = 0.02
 """A mirrored section is rarer than a turned one; it has to match clearly better."""
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def search(pair: Pair, model: Model, mirror: bool, progress: Progress) -> Registration:
@@ -362,7 +365,7 @@ def refine(
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(_padded(fixed, 0.15), _padded(flipped, 1.0))
+    _execute(method, _padded(fixed, 0.15), _padded(flipped, 1.0))
     linear = np.array(transform.GetMatrix()).reshape(2, 2)
     centre = np.array(transform.GetCenter())
     offset = np.array(transform.GetTranslation()) + centre - linear @ centre
@@ -379,7 +382,6 @@ def _padded(work: _Work, part_of_side: float) -> sitk.Image:
 
 def _method(levels: int) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # a sum's order, and so the result, must not hang on the machine
     method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
@@ -387,6 +389,21 @@ def _method(levels: int) -> sitk.ImageRegistrationMethod:
     method.SetSmoothingSigmasPerLevel([float(2**k - 1) for k in range(levels - 1, -1, -1)])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     return method
+
+
+def _execute(method: sitk.ImageRegistrationMethod, fixed: sitk.Image, moving: sitk.Image) -> None:
+    """Run on one thread: the order of a sum, and so the result, must not hang on the machine.
+
+    The metric obeys only the process-wide number (SimpleITK 2.5), so registrations take turns.
+    """
+    with _ONE_AT_A_TIME:
+        before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        try:
+            method.SetNumberOfThreads(1)
+            method.Execute(fixed, moving)
+        finally:
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _better(pair: Pair, old: Registration, new: Registration) -> Registration:
@@ -409,7 +426,7 @@ def _bend(pair: Pair, start: Registration) -> Registration | None:
     method = _method(3)
     method.SetOptimizerAsLBFGSB(numberOfIterations=40, maximumNumberOfCorrections=5)
     method.SetInitialTransform(spline, inPlace=True)
-    method.Execute(still, moved)
+    _execute(method, still, moved)
     field = sitk.TransformToDisplacementField(
         spline,
         sitk.sitkVectorFloat32,
