@@ -124,7 +124,7 @@ def test_spacing_is_physical_and_beyond_the_block_is_nothing(studies):
 
 
 def test_planes_cut_one_by_one_are_never_mixed(studies):
-    volume = Volume(studies / "two.zarr", (4.0, 4.0, 4.0))
+    volume = Volume(studies / "two.zarr", (4.0, 4.0, 4.0), consecutive=True)
     raw = np.asarray(volume.level.array[:]).astype(np.float32)
     centre = np.array(volume.level.grid.origin_um) + [0.0, 4 * 31.5, 4 * 31.5]
     voxels, z_um = volume.read(Pose(centre, np.eye(3)), (4, 8, 8))
@@ -132,6 +132,19 @@ def test_planes_cut_one_by_one_are_never_mixed(studies):
     assert not voxels[:, :2].any()  # above the first plane
     first = canonical(raw[:, :1], volume.channels, volume.ranges[0])[:, 0, 28:36, 28:36]
     np.testing.assert_allclose(voxels[:, 2], first, atol=1e-4)
+    near = Volume(studies / "two.zarr", (4.0, 4.0, 4.0))
+    voxels, z_um = near.read(Pose(centre, np.eye(3)), (20, 8, 8))
+    np.testing.assert_allclose(np.diff(z_um), 4.0)
+    assert not voxels[:, :5].any()  # more than half a section above the first
+    for z in range(5, 15):
+        np.testing.assert_allclose(voxels[:, z], first, atol=1e-4)
+    assert np.abs(voxels[:, 15] - first).max() > 0.01
+    np.testing.assert_allclose(voxels[:, 15], voxels[:, 19])
+
+
+def test_a_coarse_scan_is_not_blown_up(studies):
+    volume = Volume(studies / "one.zarr", (1.0, 0.5, 0.5))
+    np.testing.assert_allclose(volume.voxel_um, [8.0, 4.0, 4.0])
 
 
 @given(seed=st.integers(0, 10_000), serial=st.booleans())
@@ -164,7 +177,7 @@ def test_a_spot_lies_in_the_token_that_is_named(studies, name, still, tmp_path):
         study.write_section("A", source.section("A").copy(), spot_diameter_um=20.0)
     augment = STILL if still else {"gain": 0.0, "gamma": 0.0, "noise": 0.0, "blur_depth": 0.0}
     recipe = Recipe.read(write_recipe(tmp_path, augment=augment))
-    volume = Volume(tmp_path / "dot.zarr", recipe.voxel_um)
+    volume = Volume(tmp_path / "dot.zarr", recipe.voxel_um, consecutive=still)
     spots = read_spots([volume.study], "all", 3, [])
     own = int(np.abs(spots.points_um - table.obsm["spatial"][0, ::-1]).sum(axis=1).argmin())
     samples = SpotSamples([volume], recipe, recipe.config(), spots)
@@ -175,8 +188,35 @@ def test_a_spot_lies_in_the_token_that_is_named(studies, name, still, tmp_path):
         place = np.argwhere(seen > 0.3 * seen.max())
         near = np.abs(place - sample["centre"]).max(axis=1).min()
         peak = np.unravel_index(sample["volume"][0].argmax(), sample["volume"][0].shape)
-        distance = np.abs(np.array(peak) + 0.5 - 4 * (sample["centre"] + 0.5)).max()
-        assert near == 0 and distance <= 4.0
+        distance = np.abs(np.array(peak) + 0.5 - 4 * (sample["centre"] + 0.5))
+        if volume.serial and not volume.consecutive:
+            distance[0] = 0.0  # a section is ten voxels thick here
+        assert near == 0 and distance.max() <= 4.0
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        (("nuclear", "cytoplasm"), (0, 1)),
+        (("cytoplasm", "nuclear"), (1, 0)),
+        (("other",), (0, 0)),
+        (("other", "cytoplasm", "other"), (0, 1)),
+        (("cytoplasm",), (0, 0)),
+        (("other", "nuclear"), (1, 0)),
+    ],
+)
+def test_any_channels_become_nuclear_and_cytoplasm(roles, expected):
+    voxels = np.arange(1.0, len(roles) + 1, dtype=np.float32).reshape(-1, 1, 1, 1)
+    channels = [Channel(str(i), role) for i, role in enumerate(roles)]
+    seen = canonical(voxels, channels, [(0.0, 10.0)] * len(roles)).ravel()
+    np.testing.assert_allclose(seen, [(i + 1) / 10 for i in expected], rtol=1e-6)
+
+
+def test_colour_becomes_density_and_glass_is_nothing():
+    channels = [Channel(c, c) for c in ("red", "green", "blue")]
+    voxels = np.array([[240, 24], [240, 120], [240, 200]], dtype=np.float32)[:, None, None]
+    seen = canonical(voxels, channels, [(0.0, 240.0)] * 3)[:, 0, 0]
+    np.testing.assert_allclose(seen, [[0, 1], [0, np.log10(2)]], atol=1e-6)
 
 
 # -- expression of many studies --------------------------------------------------------------------
@@ -225,29 +265,41 @@ def start(recipe, out, kill_at="never", devices=1, **env):
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_killed_run_ends_in_the_same_bits(studies, tmp_path):
-    recipe = write_recipe(tmp_path, studies=[str(studies / "*.zarr")])
-    first = start(recipe, tmp_path / "killed", kill_at="aligned 3 of 4")
+@pytest.fixture(scope="module")
+def shared_recipe(studies):
+    return write_recipe(studies, studies=["*.zarr"], accumulate=2)
+
+
+@pytest.fixture(scope="module")
+def whole(studies, shared_recipe, tmp_path_factory):
+    """A run that nothing stopped, in this process, and what it told."""
+    torch.set_num_threads(1)
+    place, told = tmp_path_factory.mktemp("whole"), []
+    pretrain(shared_recipe, place, lambda f, m: told.append((f, m)), accelerator="cpu")
+    return place, told
+
+
+def test_a_killed_run_ends_in_the_same_bits(shared_recipe, whole, tmp_path):
+    first = start(shared_recipe, tmp_path, kill_at="aligned 3 of 4")
     first.communicate()
     assert first.returncode == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "vortex.safetensors").exists()
-    assert (tmp_path / "killed" / "encoder.safetensors").exists()
+    assert not (tmp_path / "vortex.safetensors").exists()
+    assert (tmp_path / "encoder.safetensors").exists()
     seen = []
-    pretrain(recipe, tmp_path / "killed", lambda f, m: seen.append(m), accelerator="cpu")
+    pretrain(shared_recipe, tmp_path, lambda f, m: seen.append(m), accelerator="cpu")
     assert any("aligned 3 of 4" in m for m in seen) and not any("aligned 2 of" in m for m in seen)
-    whole = []
-    pretrain(recipe, tmp_path / "whole", lambda f, m: whole.append((f, m)), accelerator="cpu")
-    for name in ("encoder", "vortex"):
-        left, right = (
-            (tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("killed", "whole")
-        )
-        assert left == right
-    fractions = [f for f, _ in whole]
+    for name in ("encoder.safetensors", "vortex.safetensors"):
+        assert (tmp_path / name).read_bytes() == (whole[0] / name).read_bytes()
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".partial")]
+
+
+def test_a_run_tells_how_far_it_is_and_what_it_made(whole):
+    place, told = whole
+    fractions = [f for f, _ in told]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert any("blocks/s" in m for _, m in whole)
-    assert not [p.name for p in (tmp_path / "killed").iterdir() if p.name.startswith(".partial")]
-    assert list((tmp_path / "whole" / "logs").glob("events.out.tfevents.*"))
-    check_weights(tmp_path / "whole")
+    assert any("blocks/s" in m for _, m in told)
+    assert list((place / "logs").glob("events.out.tfevents.*"))
+    check_weights(place)
 
 
 def check_weights(place):
@@ -292,24 +344,20 @@ def losses_of(place):
     return {n: [s.value for s in events.Scalars(n)] for n in names}
 
 
-def test_two_processes_learn_what_one_does(studies, tmp_path):
-    recipe = write_recipe(tmp_path, studies=[str(studies / "*.zarr")], accumulate=2)
+def test_two_processes_learn_what_one_does(shared_recipe, whole, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    both = [
-        start(recipe, tmp_path / "two", devices=2, LOCAL_RANK=rank, **address) for rank in (0, 1)
-    ]
-    pretrain(recipe, tmp_path / "one", accelerator="cpu")
+    both = [start(shared_recipe, tmp_path, devices=2, LOCAL_RANK=r, **address) for r in (0, 1)]
     for process in both:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said
-    left, right = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
+    left, right = losses_of(whole[0]), losses_of(tmp_path)
     for name in left:
         assert len(left[name]) in (3, 4)
         np.testing.assert_allclose(left[name], right[name], rtol=1e-4)
-    one, two = (load_file(tmp_path / n / "vortex.safetensors") for n in ("one", "two"))
+    one, two = (load_file(run / "vortex.safetensors") for run in (whole[0], tmp_path))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-3)
 
@@ -341,14 +389,14 @@ def test_it_learns(studies, tmp_path):
         tmp_path,
         studies=[str(studies / "one.zarr")],
         batch=16,
-        masked={"steps": 30, "learning_rate": 3e-3},
-        aligned={"steps": 40, "learning_rate": 3e-3},
+        masked={"steps": 20, "learning_rate": 3e-3},
+        aligned={"steps": 30, "learning_rate": 3e-3},
         checkpoint_every=100,
         augment=STILL,
     )
     pretrain(recipe, tmp_path / "out", accelerator="cpu")
     losses = losses_of(tmp_path / "out")
-    assert np.mean(losses["masked/masked"][-5:]) < 0.5 * losses["masked/masked"][0]
+    assert np.mean(losses["masked/masked"][-5:]) < 0.65 * losses["masked/masked"][0]
     regression = losses["aligned/regression"]
     assert np.mean(regression[-10:]) < 0.6 * np.mean(regression[:5])
 

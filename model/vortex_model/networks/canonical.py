@@ -20,10 +20,12 @@ def canonical(
 ) -> Floats:
     """Voxels of any modality as (nuclear, cytoplasm), background 0, bright tissue about 1.
 
-    Brightfield colour becomes amounts of haematoxylin and eosin (optical density). Else the
-    channels of those roles are taken between their dark and bright ends; where a role is missing,
-    the first channel without the other role stands in, or the only channel is shown twice.
-    Absolute intensity stays: ranges belong to a whole section or volume, not to a patch.
+    Brightfield colour becomes optical density: in red, where haematoxylin absorbs and eosin does
+    not, and in green, where both do. (Unmixing by fixed stain vectors leaves next to no eosin on
+    sections that are stained otherwise, such as HER2ST's.) Else the channels of those roles are
+    taken between their dark and bright ends; where a role is missing, the first channel without
+    the other role stands in, or the only channel is shown twice. Absolute intensity stays: ranges
+    belong to a whole section or volume, not to a patch.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def canonical(
     """
     if [c.role for c in channels] == ["red", "green", "blue"]:
         density = tissue.optical_density(np.moveaxis(voxels, 0, -1), [high for _, high in ranges])
-        seen = np.moveaxis(tissue.haematoxylin_eosin(density), -1, 0)
+        seen = np.moveaxis(density[..., :2], -1, 0)
     else:
         nuclear, cytoplasm = _places(channels)
         scaled = tissue.normalise(np.nan_to_num(voxels), ranges)

@@ -107,7 +107,7 @@ class SpotSamples(_Samples):
         voxel = (token + rng.random(3)) * patch - 0.5
         spot = self.spots.points_um[number]
         middle = (grid * patch - 1) / 2
-        if volume.serial:
+        if volume.consecutive:
             voxel[0] = np.floor(voxel[0] + 0.5)
             middle[0] = (grid[0] * patch[0]) // 2
             spot = spot.copy()

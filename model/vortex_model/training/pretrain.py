@@ -101,7 +101,8 @@ class _Run:
         self.log: engine.Log = engine.SilentLog()
         place.mkdir(parents=True, exist_ok=True)
         self.progress(0.0, "opening studies")
-        self.volumes = [Volume(p, recipe.voxel_um) for p in recipe.paths(folder)]
+        slices = recipe.config().path == "slices"
+        self.volumes = [Volume(p, recipe.voxel_um, slices) for p in recipe.paths(folder)]
         names = [v.study.name for v in self.volumes]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:

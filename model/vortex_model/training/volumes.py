@@ -44,7 +44,20 @@ class Volume:
     path
         The study.
     voxel_um
-        Wanted spacing (z, y, x) of blocks. Where planes were cut one by one, z is the planes' own.
+        Wanted spacing (z, y, x) of blocks. A scan more than twice as coarse is read at its own
+        spacing, all axes alike coarser, rather than blown up.
+    consecutive
+        Where planes were cut one by one: whether a block's planes are consecutive sections (for
+        the slice path), or lie at ``voxel_um`` and show the section nearest to them.
+
+    Attributes
+    ----------
+    voxel_um
+        Spacing (z, y, x) of blocks as they are read.
+    serial
+        Whether planes were cut one by one; they are never mixed.
+    consecutive
+        Whether a block's planes are consecutive sections.
 
     Raises
     ------
@@ -52,7 +65,9 @@ class Volume:
         When the study has no morphology.
     """
 
-    def __init__(self, path: Path, voxel_um: tuple[float, float, float]) -> None:
+    def __init__(
+        self, path: Path, voxel_um: tuple[float, float, float], consecutive: bool = False
+    ) -> None:
         self.study = Study.open(path)
         image = self.study.morphology
         self.serial = self.study.serial
@@ -60,8 +75,10 @@ class Volume:
         self.level = image.level_near(min(voxel_um[1:]) if self.serial else min(voxel_um))
         self.ranges = tissue.channel_ranges(image, self.serial)
         grid = self.level.grid
-        self.voxel_um = np.array(voxel_um, dtype=np.float64)
-        if self.serial:
+        self.consecutive = self.serial and consecutive
+        coarse = max(self.level.grid.spacing_um[1:]) / min(voxel_um[1:])
+        self.voxel_um = np.array(voxel_um, dtype=np.float64) * (coarse if coarse > 2 else 1.0)
+        if self.consecutive:
             self.voxel_um[0] = grid.spacing_um[0]
         self.image = image
         self._tissue: Matrix | None = None
@@ -106,7 +123,7 @@ class Volume:
         """
         offset = (np.arange(shape[0]) - (shape[0] - 1) / 2) * self.voxel_um[0]
         voxels = self._planes(pose, shape) if self.serial else self._block(pose, shape)
-        return voxels, offset * abs(float(pose.matrix[0, 0]) if self.serial else 1.0)
+        return voxels, offset
 
     def _block(self, pose: Pose, shape: tuple[int, int, int]) -> Floats:
         cut = _Cut(self.level.grid, pose, self.voxel_um, shape, slice(0, 3))
@@ -123,18 +140,27 @@ class Volume:
         out = np.zeros((len(CHANNELS), *shape), dtype=np.float32)
         if cut.empty:
             return out
-        middle = self.plane_near(float(pose.centre_um[0]))
-        step = 1 if pose.matrix[0, 0] >= 0 else -1
-        for z in range(shape[0]):
-            number = middle + step * (z - shape[0] // 2)
-            if not 0 <= number < self.level.grid.shape[0]:
-                continue
+        numbers = self._sections(pose, shape[0])
+        for number in np.unique(numbers[numbers >= 0]):
             box = (slice(None), slice(number, number + 1), *cut.box)
             raw = np.asarray(self.level.array[box], dtype=np.float32)
             seen = canonical(raw, self.channels, self.ranges[number])
             for channel in range(len(CHANNELS)):
-                out[channel, z] = cut.sample(seen[channel, 0])
+                out[channel, numbers == number] = cut.sample(seen[channel, 0])
         return out
+
+    def _sections(self, pose: Pose, count: int) -> npt.NDArray[np.int64]:
+        """Which section each plane of a block shows; -1 for none."""
+        grid = self.level.grid
+        step = 1 if pose.matrix[0, 0] >= 0 else -1
+        if self.consecutive:
+            middle = self.plane_near(float(pose.centre_um[0]))
+            found = middle + step * (np.arange(count) - count // 2)
+        else:
+            offset = step * (np.arange(count) - (count - 1) / 2) * self.voxel_um[0]
+            place = (pose.centre_um[0] + offset - grid.origin_um[0]) / grid.spacing_um[0]
+            found = np.floor(place + 0.5).astype(np.int64)
+        return np.where((found >= 0) & (found < grid.shape[0]), found, -1)
 
 
 class _Cut:
@@ -160,4 +186,4 @@ class _Cut:
         found = ndimage.affine_transform(
             seen, self._matrix, self._start, self._shape, order=1, mode="constant"
         )
-        return np.asarray(found, dtype=np.float32)
+        return np.maximum(found, 0.0, dtype=np.float32)
