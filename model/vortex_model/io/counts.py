@@ -252,34 +252,44 @@ def read_counts_table(path: Path) -> tuple[sp.csr_matrix, list[str], list[str]]:
     VortexError
         When it is no table, or a cell is no number.
     """
-    parts, names = [], []
     sep = separator(path)
-    with reading(path):
-        opener = gzip.open if path.name.casefold().endswith(".gz") else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            header = file.readline().rstrip("\r\n").split(sep)
-        # pandas would rename a gene that comes twice; the names are the header's own.
-        pieces = pd.read_csv(
-            path, sep=sep, index_col=0, header=None, skiprows=1, chunksize=256, low_memory=False,
-            dtype={0: str},
-        )  # fmt: skip
-        for piece in pieces:
-            genes = header[1:] if len(header) == piece.shape[1] + 1 else header
-            if len(genes) != piece.shape[1]:
+    opener = gzip.open if path.name.casefold().endswith(".gz") else open
+    rows: list[sp.csr_matrix] = []
+    names: list[str] = []
+    genes: list[str] = []
+    with reading(path), opener(path, "rt", encoding="utf-8") as file:
+        header = [_unquoted(cell) for cell in file.readline().rstrip("\r\n").split(sep)]
+        for line in file:
+            first, *cells = line.rstrip("\r\n").split(sep)
+            if not cells and not first.strip():
+                continue
+            genes = genes or (header[1:] if len(header) == len(cells) + 1 else header)
+            if len(cells) != len(genes):
                 raise VortexError(
-                    f"{path}: the header names {len(genes)} genes, a row has {piece.shape[1]} "
-                    "counts. Is the file whole?"
+                    f"{path}: the header names {len(genes)} genes, but spot {first} has "
+                    f"{len(cells)} counts. Is the file whole?"
                 )
-            for number, dtype in enumerate(piece.dtypes):
-                if dtype.kind not in "uif":
-                    text = pd.to_numeric(piece.iloc[:, number], errors="coerce")
-                    row = int(np.flatnonzero(text.isna().to_numpy())[0])
-                    raise VortexError(
-                        f"{path}: {piece.iloc[row, number]!r} in spot {piece.index[row]}, gene "
-                        f"{genes[number]} is no number. Give counts, one row a spot."
-                    )
-            parts.append(sp.csr_matrix(piece.to_numpy(dtype=np.float64)))
-            names += [str(n) for n in piece.index]
-    if not parts:
-        raise VortexError(f"{path} has a header but no row. Is the file whole?")
-    return sp.csr_matrix(sp.vstack(parts)), names, genes
+            names.append(_unquoted(first))
+            rows.append(sp.csr_matrix(_row(cells, names[-1], genes, path)))
+    if not rows:
+        raise VortexError(f"{path} is empty: it has no spot below its header. Is it whole?")
+    return sp.csr_matrix(sp.vstack(rows)), names, genes
+
+
+def _row(cells: list[str], spot: str, genes: list[str], path: Path) -> FloatArray:
+    try:
+        return np.array(cells, dtype=np.float64)
+    except ValueError:
+        for cell, gene in zip(cells, genes, strict=True):
+            try:
+                float(cell)
+            except ValueError as error:
+                raise VortexError(
+                    f"{path}: {cell!r} in spot {spot}, gene {gene} is no number. Give counts, one "
+                    "row a spot."
+                ) from error
+        raise
+
+
+def _unquoted(cell: str) -> str:
+    return cell.strip().strip('"')

@@ -32,7 +32,7 @@ def read_h5ad(spec: SectionSpec) -> Spots:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old files, and of names that repeat: told below
             data = anndata.read_h5ad(path)
-    except (OSError, KeyError, ValueError, TypeError, anndata.io.AnnDataReadError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise VortexError(
             f"{path} cannot be read as .h5ad ({str(error).splitlines()[0]}). Is it whole? Copy it "
             "again."

@@ -116,9 +116,7 @@ def _morphology(
 ) -> tuple[VolumeSource | None, dict[str, Transform], list[Matched]]:
     spec = plan.spec
     if spec.serial is not None:
-        placed, matched = place_planes(
-            spec.serial, plan.planes, plan.paths, part(progress, 0.0, 0.5)
-        )
+        placed, matched = place_planes(spec.serial, plan.planes, part(progress, 0.0, 0.5))
         spots = _outer_spots(plan)
         serial = build_volume(spec.serial, plan.planes, placed, spots, part(progress, 0.5, 1.0))
         stack.callback(serial.close)
@@ -161,7 +159,7 @@ def _place_sections(
             matched.append(match)
             points = to_study(measured, Transform((match.registration,)), section.z_um)
         else:
-            points = given_points(measured, plan)
+            points = given_points(measured)
         if source is not None and points is not None:
             points = on_volume(measured, points, source.grid, problems)
         if points is not None:

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
@@ -92,20 +93,32 @@ def open_picture(path: Path, options: Options) -> Raster:
     _check_end(path)
     channels = {1: 1, 2: 1, 3: 3, 4: 3}.get(count, count)
     shape = (channels, 1, height, width)
-    held: list[tuple[sitk.Image, Block]] = []
+    held: list[tuple[Any, Block]] = []
 
     def read(channel: int, z: slice, y: slice, x: slice) -> Block:
         if not held:
             try:
-                image = sitk.ReadImage(str(path))
-                held.append((image, _components(image, (count, 1, height, width))))
-            except RuntimeError as error:
+                held.append(_picture(path, (count, 1, height, width)))
+            except (RuntimeError, imagecodecs.Jpeg8Error) as error:
                 raise VortexError(
                     f"{path} cannot be decoded: {_short(error)}. Copy or export it again."
                 ) from error
         return np.array(held[0][1][channel, z, y, x])
 
     return Raster(path, shape, dtype, read, planar=True, rgb=channels == 3)
+
+
+def _picture(path: Path, shape: tuple[int, ...]) -> tuple[Any, Block]:
+    """A decoded picture (c, 1, y, x), and what owns its memory.
+
+    A JPEG of the size of a slide goes through imagecodecs: SimpleITK needs twice the memory.
+    """
+    if path.suffix.casefold() in (".jpg", ".jpeg"):
+        array = imagecodecs.jpeg8_decode(path.read_bytes())
+        if array.size == np.prod(shape):
+            return array, np.moveaxis(array.reshape((*shape[1:], shape[0])), -1, 0)
+    image = sitk.ReadImage(str(path))
+    return image, _components(image, shape)
 
 
 def _header(path: Path) -> sitk.ImageFileReader:
@@ -165,7 +178,8 @@ def _is_compressed(path: Path) -> bool:
     name = path.name.casefold()
     if name.endswith(".gz"):
         return True
-    head = path.open("rb").read(8192)
+    with path.open("rb") as file:
+        head = file.read(8192)
     if name.endswith((".nrrd", ".nhdr")):
         lines = head.split(b"\n\n")[0].lower().splitlines()
         encoding = [line for line in lines if line.startswith(b"encoding:")]

@@ -270,7 +270,7 @@ def _serial(fields: Fields, paths: Paths, gib: float) -> SerialSpec:
     parts = fields.parts("planes")
     if not parts:
         fields.add("'planes' is missing: list the section images.")
-    planes = [_plane(part) for part in parts]
+    planes = [_plane(part, paths) for part in parts]
     names = [plane.name for plane in planes]
     reference = fields.text("reference")
     if reference and reference not in names:
@@ -284,8 +284,6 @@ def _serial(fields: Fields, paths: Paths, gib: float) -> SerialSpec:
             fields.problems.add(
                 f"{plane.where}.pose", f"'to' is {to!r}; name another plane: {', '.join(names)}."
             )
-        if plane.pose.landmarks is not None and not plane.pose.landmarks.is_file():
-            fields.problems.add(f"{plane.where}.pose", f"there is no {plane.pose.landmarks}.")
     spec = SerialSpec(
         where=fields.where,
         spacing_um=spacing,
@@ -300,11 +298,10 @@ def _serial(fields: Fields, paths: Paths, gib: float) -> SerialSpec:
         options=Options(decoded_gib=gib),
     )
     fields.end()
-    del paths
     return spec
 
 
-def _plane(fields: Fields) -> PlaneSpec:
+def _plane(fields: Fields, paths: Paths) -> PlaneSpec:
     name = _name(fields)
     spec = PlaneSpec(
         where=fields.where,
@@ -312,7 +309,7 @@ def _plane(fields: Fields) -> PlaneSpec:
         image=fields.text("image", required=True, what="the section's image file"),
         um_per_pixel=_pixel(fields),
         z_um=fields.number("z_um", required=True, what="the plane's place in micrometres") or 0.0,
-        pose=_pose(fields, default="register"),
+        pose=_pose(fields, paths, default="register"),
     )
     fields.end()
     return spec
@@ -327,7 +324,7 @@ def _pixel(fields: Fields) -> tuple[float, float] | None:
     return None if one is None else (one, one)
 
 
-def _pose(fields: Fields, default: str) -> PoseSpec:
+def _pose(fields: Fields, paths: Paths, default: str) -> PoseSpec:
     value = fields.raw("pose")
     if value is None:
         return PoseSpec(kind=default)  # type: ignore[arg-type]
@@ -343,7 +340,7 @@ def _pose(fields: Fields, default: str) -> PoseSpec:
         [(2, 3), (3, 3)],
         "2 rows (x, y of the study) or 3 (x, y, z) of 3 numbers: [for x, for y, shift in um]",
     )
-    landmarks = part.text("landmarks")
+    landmarks = paths.place(part, "landmarks", required=False, what="a CSV of landmarks")
     inner = part.part("register")
     register, image, pixel = RegisterSpec(), "", None
     if inner is not None:
@@ -358,7 +355,7 @@ def _pose(fields: Fields, default: str) -> PoseSpec:
         inner.end()
     part.end()
     kind: Any = given[0]
-    return PoseSpec(kind, affine, Path(landmarks) if landmarks else None, register, image, pixel)
+    return PoseSpec(kind, affine, landmarks, register, image, pixel)
 
 
 def _name(fields: Fields) -> str:
@@ -386,12 +383,9 @@ def _section(fields: Fields, paths: Paths, planes: list[str], serial: bool) -> S
             f"no plane is named {plane!r}; "
             + (f"'serial' has {', '.join(planes)}." if serial else "the study has no 'serial'."),
         )
-    pose = _pose(fields, default="none")
+    pose = _pose(fields, paths, default="none")
     if plane and pose.kind != "none":
         fields.add("both 'plane' and 'pose' are given; the plane has its own pose. Keep one.")
-    if pose.landmarks is not None:
-        found = paths.find(str(pose.landmarks), fields.at("pose"), fields.problems)
-        pose = PoseSpec(**{**pose.__dict__, "landmarks": found})
     spec = SectionSpec(
         where=f"{fields.where} ({name})" if name else fields.where,
         name=name,

@@ -64,19 +64,19 @@ def prepare(manifest: Path, root: Path | None, problems: Problems) -> Plan:
     if spec.serial is not None:
         plan.planes = open_serial(spec.serial, plan.paths, problems)
         for plane in spec.serial.planes:
-            _check_landmarks(plane.where, plane.pose.landmarks, plan.paths, problems)
+            _check_landmarks(plane.where, plane.pose.landmarks, problems)
     planes = {plane.name: plane for plane in plan.planes}
     for section in spec.sections:
         home = planes.get(section.plane)
         own = _section_image(section, plan, problems)
         size = home.shape[2:] if home else own
         measured = read_section(section, home.um_per_pixel if home else None, size, problems)
-        bad_pose = _check_landmarks(section.where, section.pose.landmarks, plan.paths, problems)
+        bad_pose = _check_landmarks(section.where, section.pose.landmarks, problems)
         if measured is None:
             continue
         plan.measured.append(measured)
         if not section.plane and section.pose.kind != "register" and plan.grid and not bad_pose:
-            on_volume(measured, given_points(measured, plan), plan.grid, problems)
+            on_volume(measured, given_points(measured), plan.grid, problems)
     for label in spec.labels:
         opened = _open_label(label, plan, problems)
         if opened is not None:
@@ -84,11 +84,11 @@ def prepare(manifest: Path, root: Path | None, problems: Problems) -> Plan:
     return plan
 
 
-def _check_landmarks(where: str, path: Path | None, paths: Paths, problems: Problems) -> bool:
+def _check_landmarks(where: str, path: Path | None, problems: Problems) -> bool:
     if path is None:
         return False
     try:
-        from_landmarks(path if path.is_absolute() else paths.root / path)
+        from_landmarks(path)
     except VortexError as error:
         problems.add(f"{where}.pose", str(error))
         return True
@@ -145,8 +145,8 @@ def _span(grid: Grid) -> str:
     return ", ".join(f"{low:g} to {high:g}" for low, high in grid.bounds_um)
 
 
-def given_points(measured: Measured, plan: Plan) -> Points:
+def given_points(measured: Measured) -> Points:
     """Places (n, 3) in the study's frame of a section whose pose is given."""
     pose = measured.spec.pose
     oblique = pose.affine if pose.affine is not None and len(pose.affine) == 3 else None
-    return to_study(measured, given_pose(pose, plan.paths), measured.spec.z_um, oblique)
+    return to_study(measured, given_pose(pose), measured.spec.z_um, oblique)

@@ -195,7 +195,7 @@ def shrink(
 
 
 def place_planes(
-    spec: SerialSpec, sections: Sequence[Section], paths: Paths, progress: Progress = silent
+    spec: SerialSpec, sections: Sequence[Section], progress: Progress = silent
 ) -> tuple[dict[str, Transform], list[Matched]]:
     """Where every plane lies in the study: the reference stays, neighbours join it one by one.
 
@@ -210,7 +210,7 @@ def place_planes(
     for section in sections:
         pose = section.spec.pose
         if pose.kind != "register":
-            placed[section.name] = given_pose(pose, paths)
+            placed[section.name] = given_pose(pose)
     placed.setdefault(reference, Transform())
     order = _order(names, reference, placed, by_name)
     matched = []
@@ -237,15 +237,14 @@ def place_planes(
     return placed, matched
 
 
-def given_pose(pose: PoseSpec, paths: Paths) -> Transform:
+def given_pose(pose: PoseSpec) -> Transform:
     """A pose that needs no registration."""
     if pose.kind == "affine" and pose.affine is not None:
         matrix = np.eye(3)
         matrix[:2] = np.array(pose.affine)[:2]
         return Transform((Registration(matrix),))
     if pose.kind == "landmarks" and pose.landmarks is not None:
-        file = pose.landmarks if pose.landmarks.is_absolute() else paths.root / pose.landmarks
-        return Transform((from_landmarks(file),))
+        return Transform((from_landmarks(pose.landmarks),))
     return Transform()
 
 

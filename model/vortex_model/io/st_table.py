@@ -99,7 +99,8 @@ def _matrix(path: Path, spec: SectionSpec) -> tuple[sp.csr_matrix, list[str]]:
     try:
         with reading(path):
             if path.suffix.casefold() == ".npz":
-                matrix = sp.load_npz(path)
+                with path.open("rb") as file:
+                    matrix = sp.load_npz(file)
             else:
                 matrix = scipy.io.mmread(path)
     except (ValueError, KeyError, zipfile.BadZipFile) as error:

@@ -127,8 +127,14 @@ def frame(
     low, high = np.vstack(rims).min(axis=0), np.vstack(rims).max(axis=0)
     # Where the reference's own pixels are a whole part of a voxel they are averaged, not blurred.
     phase = [(spacing - s) / 2 for s in own.um_per_pixel[::-1]]
-    first = [p + spacing * np.floor((lo - p) / spacing) for lo, p in zip(low, phase, strict=True)]
-    nx, ny = (int(np.ceil((hi - f) / spacing)) + 1 for hi, f in zip(high, first, strict=True))
+    half = spacing / 2
+    first = [
+        p + spacing * np.floor((lo + half - p) / spacing) for lo, p in zip(low, phase, strict=True)
+    ]
+    nx, ny = (
+        max(0, int(np.ceil((hi - half - f) / spacing - 1e-9))) + 1
+        for hi, f in zip(high, first, strict=True)
+    )
     step = depth_step(spec)
     depth = round((spec.planes[-1].z_um - spec.planes[0].z_um) / step) + 1
     return Grid(

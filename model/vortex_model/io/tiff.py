@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 import zarr
 
@@ -27,12 +32,38 @@ def open_tiff(path: Path, options: Options) -> Raster:
         When it is no TIFF, cut short, compressed in an unknown way, or too large to decode.
     """
     try:
-        file = tifffile.TiffFile(path)
-        every = file.series
+        with _complaints() as heard, tifffile.TiffFile(path) as file:
+            opened = _opened(path, file, options)
     except (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexError) as error:
         raise VortexError(
             f"{path} cannot be read as TIFF ({error}). Is it whole? Copy or export it again."
         ) from error
+    if heard:
+        raise VortexError(f"{path} is cut short or damaged: {heard[0]}. Copy or export it again.")
+    return opened
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What tifffile only logs: a chain of pages that leads out of the file."""
+    heard: list[str] = []
+
+    class Listen(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            if "page offset" in text or "corrupt" in text:
+                heard.append(text.split("> ", 1)[-1])
+
+    listener, logger = Listen(), logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+
+
+def _opened(path: Path, file: Any, options: Options) -> Raster:
+    every = file.series
     if options.series >= len(every):
         raise VortexError(
             f"{path} holds {len(every)} image series; there is no series {options.series}."
@@ -56,13 +87,31 @@ def open_tiff(path: Path, options: Options) -> Raster:
     return replace(first, levels=coarser)
 
 
+class _Pixels:
+    """One resolution of a TIFF as an array; its file is opened when read, closed when dropped."""
+
+    def __init__(self, path: Path, series: int, level: int, like: Any) -> None:
+        self._where = (path, series, level)
+        self.shape: tuple[int, ...] = like.shape
+        self.dtype: np.dtype[Any] = like.dtype
+        self._array: Any = None
+
+    def __getitem__(self, where: Any) -> Any:
+        if self._array is None:
+            path, series, level = self._where
+            file = tifffile.TiffFile(path)
+            weakref.finalize(self, file.close)
+            self._array = zarr.open(file.series[series].levels[level].aszarr(), mode="r")
+        return self._array[where]
+
+
 def _level(path: Path, file: Any, series: Any, number: int, options: Options) -> Raster:
     level = series.levels[number]
     store = level.aszarr()
     array: Any = zarr.open(store, mode="r")
     if not isinstance(array, zarr.Array):
         raise VortexError(
-            f"{path} has an unusual layout (series {options.series}). Save as OME-TIFF."
+            f"{path} has an unusual layout (series {options.series}). Save it as OME-TIFF."
         )
     axes = options.axes or _axes(path, level, file)
     check_decoded(
@@ -73,7 +122,7 @@ def _level(path: Path, file: Any, series: Any, number: int, options: Options) ->
     samples = "s" in axes.lower() and array.shape[axes.lower().index("s")] in (3, 4)
     return from_array(
         path,
-        array,
+        _Pixels(path, options.series, number, array),
         axes,
         planar=bool(array.chunks[y] >= array.shape[y]),
         rgb=samples and photometric in ("RGB", "YCBCR"),

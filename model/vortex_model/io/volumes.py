@@ -71,7 +71,7 @@ def open_volume(spec: ImageSpec, paths: Paths, problems: Problems) -> ImageVolum
         for text, where in _files(spec)
     ]
     rasters = [raster for raster in found if raster is not None]
-    if len(rasters) < len(found):
+    if not rasters or len(rasters) < len(found):
         return None
     for raster in rasters[1:]:
         if raster.shape != rasters[0].shape or raster.dtype != rasters[0].dtype:
