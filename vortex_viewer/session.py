@@ -263,7 +263,7 @@ class Session:
 
     def _see_from(self, side: str) -> None:
         if self.data is not None and side in cameras.SIDES:
-            box = self.state.crop_um or self.data.frame.bounds_um[::-1]
+            box = self.state.crop_um or self.data.content
             self.stream.set_camera(cameras.look(box, side, self.stream.aspect, self.depth))
 
     # -- what is true now ------------------------------------------------------------------
@@ -272,7 +272,7 @@ class Session:
     def cursor(self) -> Point:
         """The crosshair (x, y, z), in micrometres."""
         assert self.data is not None
-        return self.state.cursor_um or self.data.frame.centre_um
+        return self.state.cursor_um or self.data.middle
 
     @property
     def depth(self) -> float:
@@ -301,6 +301,7 @@ class Session:
     async def _adopt(self, name: str, data: StudyData, prediction: str | None) -> None:
         kept = self.state
         table = await self.run(partial(facts.gene_table, data, prediction))
+        content = await self.run(lambda: data.content)  # makes what is slow, once
         self.data, self.gene = data, None
         gene = facts.first_gene(table, kept.gene)
         self.state = ViewState(
@@ -319,10 +320,10 @@ class Session:
             stage.clear()
             stage.set_depth(depth)
             stage.set_crop(None)
-            stage.set_box(box)
+            stage.set_box(content)
 
         await self.stream.change(clear)
-        self.stream.set_camera(cameras.look(box, "corner", self.stream.aspect, depth))
+        self.stream.set_camera(cameras.look(content, "corner", self.stream.aspect, depth))
         self._show_table(table)
         self.study_bar.show(**await self.run(partial(facts.study_facts, data, prediction)))
         choices = await self.run(partial(facts.finetune_choices, data))
@@ -335,7 +336,7 @@ class Session:
 
     def _reset_slices(self) -> None:
         if self.data is not None:
-            self.slices.set_extent(self.data.frame)
+            self.slices.set_extent(self.data.frame.bounds_um[::-1], self.data.content)
             self.slices.set_cursor(self.cursor)
 
     def _show_table(self, table: facts.GeneTable) -> None:
@@ -361,7 +362,7 @@ class Session:
             depth=self.depth,
             cut=self._cut,
         )
-        extent = [] if self.data is None else self.data.frame.extent_um[::-1]
+        extent = [] if self.data is None else [b - a for a, b in self.data.content]
         self.view.show(gene=state.gene, depth=self.depth, extent=extent)
         if changed & {"gene", "prediction"}:
             self.view.show(busy=f"Loading {state.gene}" if state.gene else "Loading")
@@ -447,13 +448,13 @@ class Session:
         data, state = self.data, self.state
         if data is None:
             return
-        box = data.frame.bounds_um[::-1]
+        box, content = data.frame.bounds_um[::-1], data.content
         crop, place = state.crop_um, self.cursor if state.planes else None
 
         def put(stage: Any) -> None:
             stage.set_crop(crop)
-            stage.set_box(box)
-            stage.set_planes(crop or box, place)
+            stage.set_box(content)
+            stage.set_planes(crop or content, place)
 
         await self.stream.change(put)
         self.crop.show(crop=crop or box)

@@ -3,7 +3,7 @@ let w, h;
 try { w = fig.inner_width; h = fig.inner_height; } catch { return; }  // not drawn yet
 const box = extent.data;
 if (!w || !h) return;
-const [a0, a1] = box[across], [d0, d1] = box[down];
+const [a0, a1] = box[`fit ${across}`], [d0, d1] = box[`fit ${down}`];
 const pad = 1.06, um = Math.max((a1 - a0) / w, (d1 - d0) / h) * pad;
 const a = (a0 + a1) / 2, d = (d0 + d1) / 2;
 fig.x_range.setv({start: a - um * w / 2, end: a + um * w / 2});

@@ -58,7 +58,16 @@ class Piece(JSComponent):  # type: ignore[misc]
 
     def _flush(self) -> None:
         self._flushing = False
-        self.props = json.dumps(self._shown, separators=(",", ":"))
+        text = json.dumps(self._shown, separators=(",", ":"))
+        with param.parameterized.discard_events(self):
+            self.props = text  # what a page starts from
+        # Panel's own way writes past Bokeh's queue, and an older value can overtake a newer one
+        for ref, (model, _) in self._models.items():
+            self._changing[ref] = ["props", "data.props"]
+            try:
+                model.data.props = text
+            finally:
+                del self._changing[ref]
 
     def on(self, name: str, handler: Handler) -> None:
         """Call ``handler(value)`` when the visitor does this."""

@@ -18,8 +18,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from vortex_model.grid import Grid
 from vortex_viewer.panels.piece import read
+from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.data import Spots
 from vortex_viewer.scene.slices import AXES, Picture, Window
 from vortex_viewer.scene.stage import AXIS_COLOURS
@@ -162,7 +162,7 @@ class Slices:
 
     def __init__(self, on_move: Move, on_window: Callable[[str], None]) -> None:
         self.cursor = ColumnDataSource({"x": [0.0], "y": [0.0], "z": [0.0]})
-        self.extent = ColumnDataSource({"x": [0.0, 1.0], "y": [0.0, 1.0], "z": [0.0, 1.0]})
+        self.extent = ColumnDataSource({key: [0.0, 1.0] for n in "xyz" for key in (n, f"fit {n}")})
         self.views = {view: Slice(view, self.cursor, self.extent) for view in AXES}
         self.cursor.js_on_change(
             "data",
@@ -188,10 +188,13 @@ class Slices:
     def _moved(self, _attr: str, _old: Any, new: Any) -> None:
         self._on_move((float(new["x"][0]), float(new["y"][0]), float(new["z"][0])))
 
-    def set_extent(self, frame: Grid) -> None:
-        """Another block: every slice shows all of it."""
+    def set_extent(self, bounds: Box, content: Box) -> None:
+        """Another block, and the part of it that every slice shows at first."""
+        named = zip("xyz", bounds, content, strict=True)
         self.extent.data = {
-            name: list(span) for name, span in zip(NAMES, frame.bounds_um, strict=True)
+            key: list(span)
+            for n, all_, part in named
+            for key, span in ((n, all_), (f"fit {n}", part))
         }
 
     def set_cursor(self, place: Point) -> None:

@@ -18,14 +18,19 @@ from vortex_model.grid import Grid
 from vortex_model.multiscale import Image, Level
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
+from vortex_model.tissue import tissue_mask
 from vortex_viewer.scene import compose
-from vortex_viewer.scene.sample import TissueSampler
+from vortex_viewer.scene.camera import Box
+from vortex_viewer.scene.sample import TissueSampler, interpolate
+from vortex_viewer.state import Point
 
 Bytes = npt.NDArray[np.uint8]
 Made = TypeVar("Made")
 STACK_RATIO = 4.0
 """Planes this many times farther apart than pixels are drawn as planes, not as a volume."""
 PLANE_PIXELS = 1 << 20
+GLASS_COARSER = 3.0
+"""The tissue's outline is found on pixels this many times coarser than a stack's pictures."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +175,38 @@ class StudyData:
         return level.grid.shape[0] == 1 or z > STACK_RATIO * max(x, y)
 
     @property
+    def content(self) -> Box:
+        """The x, y and z ranges that hold the tissue: what the views show at first."""
+        box = self.frame.bounds_um[::-1]
+        sheets = self.sheets()
+        if not sheets:
+            return box
+        there = np.any([sheet.glass > 0.5 for sheet in sheets], axis=0)
+        if not there.any():
+            return box
+        ranges = []
+        for axis, (low, high) in ((1, box[0]), (0, box[1])):
+            found = np.flatnonzero(there.any(axis=1 - axis))
+            places = sheets[0].grid.axis_um(1 + axis)[found[[0, -1]]]
+            margin = 0.06 * float(places[1] - places[0])
+            ranges.append((max(low, places[0] - margin), min(high, places[1] + margin)))
+        return (ranges[0], ranges[1], box[2])
+
+    @property
+    def middle(self) -> Point:
+        """Where the crosshair is at first: the middle of the tissue, and of a plane in a stack."""
+        x, y, z = ((low + high) / 2 for low, high in self.content)
+        if self.is_stack:
+            planes = self.frame.axis_um(0)
+            z = float(planes[np.argmin(np.abs(planes - z))])
+        return x, y, z
+
+    @property
     def depth(self) -> float:
         """How far z is stretched in 3D at first: 1, unless planes would lie on each other."""
         if not self.is_stack or self.frame.shape[0] == 1:
             return 1.0
-        z, y, x = self.frame.extent_um
+        x, y, z = (high - low for low, high in self.content)
         wanted = 0.55 * max(x, y) / z
         return float(np.clip(np.round(wanted), 1, 100)) if wanted > 1.5 else 1.0
 
@@ -223,11 +255,17 @@ class StudyData:
         level = self.image.level_within(min(self.max_voxels, PLANE_PIXELS * nz))
 
         def make() -> list[Sheet]:
+            assert self.image is not None
+            tissue, coarse = tissue_mask(
+                self.image, max(level.grid.spacing_um[1:]) * GLASS_COARSER, self.study.serial
+            )
             made = []
             for z in range(level.grid.shape[0]):
                 picture = self.shown(np.asarray(level.array[:, z]))
                 grid = level.grid.crop((z, 0, 0), (z + 1, *level.grid.shape[1:]))
-                made.append(Sheet(grid.origin_um[0], grid, picture, glass_opacity(picture)))
+                axes = [grid.axis_um(a) for a in range(3)]
+                soft = np.clip(2.0 * interpolate(tissue, coarse, axes)[0] - 0.5, 0.0, 1.0)
+                made.append(Sheet(grid.origin_um[0], grid, picture, soft))
             return made
 
         return self._heavy.get("sheets", make)
@@ -339,15 +377,6 @@ class Library:
             if name not in self._open:
                 self._open[name] = StudyData(self.paths[name], self._max_voxels)
             return self._open[name]
-
-
-def glass_opacity(picture: Bytes) -> npt.NDArray[np.float32]:
-    """How much tissue a pixel of a section shows, 0 glass to 1: glass is bright and colourless."""
-    if picture.ndim == 2:
-        glass = (picture.astype(np.float32) - 16.0) / 32.0
-    else:
-        glass = (232.0 - picture.min(axis=-1).astype(np.float32)) / 24.0
-    return np.asarray(np.clip(glass, 0.0, 1.0), np.float32)
 
 
 def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float], ...]) -> Bytes:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vortex_model.multiscale import Level
 from vortex_viewer.scene import compose
-from vortex_viewer.scene.data import Gene, StudyData, glass_opacity
+from vortex_viewer.scene.data import Gene, StudyData
 from vortex_viewer.scene.sample import TissueSampler
 
 AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
@@ -92,8 +92,6 @@ def cut(
     glass = None
     if level is None and values is not None:
         glass = np.isfinite(values).astype(np.float32)
-    elif morphology.ndim == 3:
-        glass = glass_opacity(morphology)
     return Picture(compose.picture_rgba(morphology, values, shown_look, glass), *bounds)
 
 

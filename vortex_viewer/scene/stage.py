@@ -177,6 +177,7 @@ class Stage:
                 texture.MipmapOn()
                 actor = pv.Actor(mapper=pv.DataSetMapper(quad))
                 actor.prop.lighting = False
+                actor.prop.color = "white"
                 actor.SetTexture(texture)
                 actor.ForceTranslucentOn()
                 self.renderer.AddActor(actor)
