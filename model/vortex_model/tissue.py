@@ -26,6 +26,8 @@ BLACK = 0.04
 """Brightness, as a part of the glass, below which a patch is masked-out or pen, not tissue."""
 SAMPLE_VOXELS = 2_000_000
 """A whole section or volume is judged from a pyramid level with at most so many voxels."""
+PALE = 0.55
+"""Part of Otsu's threshold that counts as stained: Otsu alone splits pale stroma from tumour."""
 SLAB_BYTES = 64 << 20
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 """Haematoxylin and eosin in optical density (red, green, blue): Ruifrok & Johnston 2001."""
@@ -367,7 +369,7 @@ def _threshold(level: Level, rgb: bool, ranges: Sequence[Range], planes: range) 
     values = np.concatenate(
         [_signal(voxels[:, z], rgb, ranges, level.grid).ravel() for z in range(voxels.shape[1])]
     )
-    return _otsu(values)
+    return (PALE if rgb else 1.0) * _otsu(values)
 
 
 def _otsu(values: npt.NDArray[Any]) -> float:
