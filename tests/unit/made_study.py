@@ -1,4 +1,4 @@
-"""A small made-up study, quick to make: what predictors, fine-tuning and evaluation are tested on."""
+"""A small made-up study, quick to make, for tests of predictors, fine-tuning, evaluation."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def make_study(path: Path, *, morphology: bool = True, seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(random.normal(size=GRID.shape), (3, 8, 8))
     field = (field - field.mean()) / field.std()
-    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in GRID.shape), indexing="ij")
+    _, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in GRID.shape), indexing="ij")
     with Study.create(path, StudyInfo(name="made up", modality="light-sheet")) as study:
         if morphology:
             nuclear = 200 + 60 * np.clip(field + 2, 0, None) + random.normal(0, 5, GRID.shape)

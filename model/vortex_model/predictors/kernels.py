@@ -20,6 +20,8 @@ from vortex_model.predictors.base import Floats, Places
 LADDER = 3.0
 """Ratio of one spatial length scale to the next."""
 MAX_LADDER = 3
+SMALLEST_DIRECTION = 0.03
+"""Directions of a group that vary less than this share of its largest are not stretched more."""
 CHUNK_VALUES = 4_000_000
 """How many similarities are held at once when predicting."""
 
@@ -31,6 +33,44 @@ def group_weights(groups: tuple[str, ...]) -> Floats:
     """
     _, inverse, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return np.asarray(1.0 / np.sqrt(sizes[inverse] * len(sizes)))
+
+
+def half_whitening(centred: Floats, groups: tuple[str, ...]) -> Floats:
+    """Projection of features that halves, in logarithm, how unequal their directions are.
+
+    Channels of one group say much the same (mean optical density ten times over), and the
+    directions in which they differ hold most of what is new. Principal components of each group
+    keep the square root of their standard deviation instead of the whole; each group then has
+    the same mean square, and all groups together 1.
+
+    Parameters
+    ----------
+    centred
+        Features of the spots, (n, channels), column means 0.
+    groups
+        Group of each channel.
+
+    Returns
+    -------
+    numpy.ndarray
+        (channels, directions).
+    """
+    names = list(dict.fromkeys(groups))
+    parts = []
+    for name in names:
+        own = np.flatnonzero(np.asarray(groups) == name)
+        _, size, right = np.linalg.svd(centred[:, own], full_matrices=False)
+        if not size.max(initial=0.0) > 0:
+            continue
+        size = size / size[0]
+        stretch = np.maximum(size, SMALLEST_DIRECTION) ** -0.5
+        block = np.zeros((centred.shape[1], len(size)))
+        block[own] = right.T * stretch
+        spread = ((centred @ block) ** 2).sum(axis=1).mean()
+        parts.append(block / np.sqrt(spread))
+    if not parts:
+        return np.zeros((centred.shape[1], 0))
+    return np.asarray(np.hstack(parts) / np.sqrt(len(parts)))
 
 
 def pitch_um(points_um: Floats, section: npt.NDArray[np.int64]) -> float:
@@ -64,8 +104,8 @@ class Kernels:
     anchors_um
         (n, 3).
     anchor_features
-        Centred, scaled by group, (n, channels).
-    centre, weights
+        Centred, half whitened by group, (n, directions).
+    centre, projection
         What turns features into those.
     rbf_length
         Length scale in the space of scaled features.
@@ -76,7 +116,7 @@ class Kernels:
     anchors_um: Floats
     anchor_features: Floats
     centre: Floats
-    weights: Floats
+    projection: Floats
     rbf_length: float
     lengths_um: tuple[float, ...]
 
@@ -88,17 +128,15 @@ class Kernels:
         channels = places.features.shape[1] if features else 0
         values = places.features[:, :channels]
         centre = values.mean(axis=0)
-        scaled = (values - centre) * group_weights(places.groups[:channels])
-        size = float(np.sqrt((scaled**2).sum(axis=1).mean())) if channels else 1.0
-        size = size if size > 0 else 1.0
-        scaled = scaled / size
+        projection = half_whitening(values - centre, places.groups[:channels])
+        scaled = (values - centre) @ projection
         some = scaled[:: max(1, len(scaled) // 1000)]
-        length = float(np.median(pdist(some))) if channels and len(some) > 1 else 1.0
+        length = float(np.median(pdist(some))) if scaled.shape[1] and len(some) > 1 else 1.0
         return cls(
             anchors_um=places.points_um,
             anchor_features=scaled,
             centre=centre,
-            weights=group_weights(places.groups[:channels]) / size,
+            projection=projection,
             rbf_length=length if length > 0 else 1.0,
             lengths_um=spatial_lengths(places.points_um, section) if place else (),
         )
@@ -106,8 +144,13 @@ class Kernels:
     @property
     def names(self) -> tuple[str, ...]:
         """One name a kernel, in the order of the Gram matrices."""
-        own = ("linear", "rbf") if self.anchor_features.shape[1] else ()
+        own = ("linear", "rbf") if self.has_features else ()
         return own + tuple(f"place {length:.3g} um" for length in self.lengths_um)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there are kernels over features."""
+        return bool(self.anchor_features.shape[1])
 
     def at(self, keep: npt.NDArray[np.int64]) -> Kernels:
         """The same kernels with fewer anchors."""
@@ -115,25 +158,25 @@ class Kernels:
             self.anchors_um[keep],
             self.anchor_features[keep],
             self.centre,
-            self.weights,
+            self.projection,
             self.rbf_length,
             self.lengths_um,
         )
 
     def scaled_features(self, places: Places) -> Floats:
         """Features of places as the anchors have them."""
-        return np.asarray((places.features[:, : len(self.centre)] - self.centre) * self.weights)
+        return np.asarray((places.features[:, : len(self.centre)] - self.centre) @ self.projection)
 
     def diagonal(self, places: Places) -> Floats:
         """Each kernel between a place and itself, (kernels, n)."""
         out = np.ones((len(self.names), len(places)))
-        if len(self.centre):
+        if self.has_features:
             out[0] = (self.scaled_features(places) ** 2).sum(axis=1)
         return out
 
     def against(self, places: Places) -> Iterator[npt.NDArray[np.float32]]:
         """Each kernel in turn between places and anchors, (n, anchors) float32."""
-        if len(self.centre):
+        if self.has_features:
             here = self.scaled_features(places).astype(np.float32)
             there = self.anchor_features.astype(np.float32)
             product = here @ there.T
@@ -153,7 +196,7 @@ class Kernels:
         n = len(self.anchors_um)
         out = np.ones((len(self.names), n, n))
         row = 0
-        if len(self.centre):
+        if self.has_features:
             out[0] = self.anchor_features @ self.anchor_features.T
             size = np.diag(out[0])
             square = np.maximum(size[:, None] + size - 2 * out[0], 0.0)

@@ -1,20 +1,22 @@
 """Weights of a sum of kernels by marginal likelihood, with analytic gradients.
 
-Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), equations 5.8 and 5.9.
+Value and gradient: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006),
+equations 5.8 and 5.9. Curvature: the average information of Gilmour, Thompson & Cullis
+(Biometrics 51:1440, 1995), which costs next to nothing once the gradient is known, so that a
+fit takes about ten factorisations.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dpotri
-from scipy.optimize import minimize
 
 from vortex_model.predictors.base import Floats
 
-WEAKEST = 1e-4
-STRONGEST = 1e2
+WEAKEST = np.log(1e-4)
+STRONGEST = np.log(1e2)
+LONGEST_STEP = 2.0
 JITTER = 1e-6
 
 
@@ -26,16 +28,16 @@ def factorise(matrix: Floats) -> Floats:
         try:
             return np.asarray(
                 cholesky(matrix + extra * np.eye(len(matrix)), lower=True, check_finite=False)
+                if extra
+                else cholesky(matrix, lower=True, check_finite=False)
             )
         except np.linalg.LinAlgError:
             extra = scale * JITTER * 10.0**power
     raise np.linalg.LinAlgError("the kernel matrix has no Cholesky factor")
 
 
-def learn_weights(
-    gram: Floats, noise: Floats, scores: Floats, start: Floats | None = None, steps: int = 60
-) -> Floats:
-    """Weights of the kernels and of the noise that make one component's scores most likely.
+class Objective:
+    """Negative log marginal likelihood of one component as a function of log weights.
 
     Parameters
     ----------
@@ -43,48 +45,87 @@ def learn_weights(
         Kernels among the spots, (kernels, n, n).
     noise
         Relative noise variance of each spot, (n,).
+    target
+        The component's scores, (n,).
+    """
+
+    def __init__(self, gram: Floats, noise: Floats, target: Floats) -> None:
+        self._gram, self._noise, self._target = gram, noise, target
+
+    def __call__(self, log_weights: Floats) -> tuple[float, Floats, Floats]:
+        """Value, gradient (kernels + 1,) and average information, at log weights."""
+        gram, noise, n = self._gram, self._noise, len(self._target)
+        weights = np.exp(log_weights)
+        matrix = np.tensordot(weights[:-1], gram, axes=1)
+        matrix[np.diag_indices(n)] += weights[-1] * noise
+        lower = factorise(matrix)
+        alpha = cho_solve((lower, True), self._target, check_finite=False)
+        value = 0.5 * float(self._target @ alpha) + float(np.log(np.diag(lower)).sum())
+        pulls = np.column_stack([*(gram @ alpha), noise * alpha])
+        fit = pulls.T @ alpha
+        inverse, _ = dpotri(lower, lower=1)
+        diagonal = np.diag(inverse).copy()
+        # potri fills one triangle; the Gram matrices are symmetric, so twice that triangle does
+        np.fill_diagonal(inverse, 0.5 * diagonal)
+        spread = 2.0 * (gram.reshape(len(gram), -1) @ np.tril(inverse).ravel())
+        slope = 0.5 * (np.append(spread, noise @ diagonal) - fit) * weights
+        bend = 0.5 * pulls.T @ cho_solve((lower, True), pulls, check_finite=False)
+        return value, slope, bend * np.outer(weights, weights)
+
+
+def learn_weights(
+    gram: Floats, noise: Floats, scores: Floats, start: Floats | None = None, steps: int = 30
+) -> Floats:
+    """Weights of the kernels and of the noise that make one component's scores most likely.
+
+    Damped Newton steps (Levenberg-Marquardt) on the log weights; each lowers the objective, or
+    is not taken.
+
+    Parameters
+    ----------
+    gram, noise
+        As for :class:`Objective`.
     scores
         One component, (n,).
     start
         Weights to begin from, (kernels + 1,).
     steps
-        At most so many evaluations' worth of iterations.
+        At most so many factorisations.
 
     Returns
     -------
     numpy.ndarray
         (kernels + 1,); the last is the noise. In units of the scores' square.
     """
-    kernels, n, _ = gram.shape
+    kernels = len(gram)
     power = float(np.mean(scores**2))
     if power <= 0:
-        return np.append(np.full(kernels, WEAKEST), 1.0)
-    target = scores / np.sqrt(power)
-
-    def loss(log_weights: npt.NDArray[np.float64]) -> tuple[float, Floats]:
-        weights = np.exp(log_weights)
-        matrix = np.tensordot(weights[:-1], gram, axes=1)
-        matrix[np.diag_indices(n)] += weights[-1] * noise
-        lower = factorise(matrix)
-        alpha = cho_solve((lower, True), target, check_finite=False)
-        value = 0.5 * target @ alpha + np.log(np.diag(lower)).sum() + 0.5 * n * np.log(2 * np.pi)
-        inverse, _ = dpotri(lower, lower=1)
-        diagonal = np.diag(inverse).copy()
-        # potri fills one triangle; the Gram matrices are symmetric, so twice that triangle will do
-        np.fill_diagonal(inverse, 0.5 * diagonal)
-        inverse = np.tril(inverse)
-        flat = 2.0 * (gram.reshape(kernels, -1) @ inverse.ravel())
-        fit = np.array([alpha @ (g @ alpha) for g in gram])
-        slope = np.append(flat - fit, noise @ diagonal - float(noise @ alpha**2))
-        return float(value), 0.5 * slope * weights
-
+        return np.append(np.full(kernels, np.exp(WEAKEST)), 1.0)
+    objective = Objective(gram, noise, scores / np.sqrt(power))
     first = np.append(np.full(kernels, 0.5 / kernels), 0.5) if start is None else start / power
-    found = minimize(
-        loss,
-        np.log(np.clip(first, WEAKEST, STRONGEST)),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(np.log(WEAKEST), np.log(STRONGEST))] * (kernels + 1),
-        options={"maxiter": steps, "ftol": 1e-5, "gtol": 1e-3},
-    )
-    return np.asarray(np.exp(found.x) * power)
+    here = np.clip(np.log(np.maximum(first, 1e-12)), WEAKEST, STRONGEST)
+    value, slope, bend = objective(here)
+    damping = 1.0
+    for _ in range(steps - 1):
+        # a weight at its bound that wants to go beyond stays there
+        free = ~(((here <= WEAKEST) & (slope > 0)) | ((here >= STRONGEST) & (slope < 0)))
+        if not free.any() or np.abs(slope[free]).max() < 1e-2:
+            break
+        system = bend[np.ix_(free, free)].copy()
+        curvature = np.diag(system) + np.abs(slope[free])
+        system[np.diag_indices(len(system))] += damping * curvature + 1e-8
+        move = np.zeros_like(here)
+        move[free] = -np.linalg.solve(system, slope[free])
+        there = np.clip(here + np.clip(move, -LONGEST_STEP, LONGEST_STEP), WEAKEST, STRONGEST)
+        trial = objective(there)
+        gain = value - trial[0]
+        if gain > 0:
+            here, (value, slope, bend) = there, trial
+            damping = max(damping / 5, 1e-3)
+            if gain < 1e-3:
+                break
+        else:
+            damping *= 6
+            if damping > 1e4:
+                break
+    return np.asarray(np.exp(here) * power)

@@ -66,7 +66,8 @@ class Ridge:
 
     def predict(self, places: Places) -> Floats:
         """Mean of the factors, (n, k)."""
-        return self._scaled(places) @ self._fitted()
+        coefficients = self._fitted()
+        return self._scaled(places) @ coefficients
 
     def variance(self, places: Places) -> Floats:
         """Variance of the factors under a Gaussian prior on the coefficients, (n, k).
