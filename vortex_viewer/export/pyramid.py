@@ -47,7 +47,7 @@ class Coding:
         if values.dtype == np.uint8 and self.offset == 0.0 and self.step == 1.0:
             return np.asarray(values, dtype=np.uint8)
         codes = np.nan_to_num((values.astype(np.float32) - self.offset) / self.step)
-        return np.clip(np.rint(codes), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(codes), 0, 255), dtype=np.uint8)
 
     def to_json(self) -> dict[str, float]:
         """For the viewer, which shows values, not codes."""
