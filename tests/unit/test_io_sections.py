@@ -417,3 +417,37 @@ def test_spatialdata_says_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "x.zarr").mkdir()
     manifest = {"name": "a", "format": "spatialdata", "path": "x.zarr", "z_um": 0}
     assert "pip install 'vortex-viewer[spatialdata]'" in said(tmp_path, manifest)
+
+
+def test_a_spatialdata_store(tmp_path):
+    spatialdata = pytest.importorskip(
+        "spatialdata", reason="the spatialdata extra is not installed"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from spatialdata.models import ShapesModel, TableModel
+        from spatialdata.transformations import Identity, Scale
+
+        moves = {"global": Identity(), "um": Scale([0.5, 0.5], axes=("x", "y"))}
+        shapes = ShapesModel.parse(
+            np.array(GRID, float) * 100, geometry=0, radius=50.0, transformations=moves
+        )
+        shapes.index = pd.Index(np.arange(16) * 2)
+        obs = pd.DataFrame({"region": pd.Categorical(["spots"] * 16), "spot": shapes.index[::-1]})
+        obs.index = obs.index.astype(str)
+        data = anndata.AnnData(sp.csr_matrix(COUNTS), obs=obs, var=pd.DataFrame(index=GENES))
+        table_ = TableModel.parse(data, region="spots", region_key="region", instance_key="spot")
+        store = spatialdata.SpatialData(shapes={"spots": shapes}, tables={"table": table_})
+        store.write(tmp_path / "a.zarr")
+    manifest = {
+        "name": "a",
+        "format": "spatialdata",
+        "path": "a.zarr",
+        "z_um": 4,
+        "um_per_pixel": 1,
+        "spot_diameter_um": 50,
+    }
+    assert "name one under columns.coordinate_system" in said(tmp_path, manifest)
+    section = imported(tmp_path, manifest | {"columns": {"coordinate_system": "um"}})
+    np.testing.assert_array_equal(section.X.toarray(), COUNTS)
+    np.testing.assert_allclose(section.obsm["spatial"][0], [GRID[-1][0] * 50, GRID[-1][1] * 50, 4])

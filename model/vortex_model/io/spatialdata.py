@@ -27,10 +27,13 @@ def read_spatialdata(spec: SectionSpec) -> Spots:
         When the library is not installed, or the store lacks what is named.
     """
     try:
-        import spatialdata
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the library's own dependencies
+            import spatialdata
     except ImportError as error:
         raise VortexError(
-            "SpatialData needs an extra: pip install 'vortex-viewer[spatialdata]'."
+            "SpatialData needs an extra that cannot be imported here "
+            f"({error}): pip install 'vortex-viewer[spatialdata]'."
         ) from error
     path = spec.paths["path"]
     try:
