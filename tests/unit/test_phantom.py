@@ -269,6 +269,7 @@ def test_noise_is_standard_and_has_no_borders():
         ({"n_genes": 20}, "too few"),
         ({"seed": -1}, "seed"),
         ({"block_shift": -0.1}, "block_shift"),
+        ({"section_shift": float("inf")}, "section_shift"),
     ],
 )
 def test_an_impossible_spec_is_refused_with_its_value(change, says):

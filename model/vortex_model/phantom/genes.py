@@ -307,9 +307,9 @@ def filler_names(count: int) -> list[str]:
 
 
 def draw_counts(
-    rate: npt.NDArray[np.float64], depth: float, seed: int, section: int
+    rate: npt.NDArray[np.float64], depth: float, shift: float, seed: int, section: int
 ) -> npt.NDArray[np.int64]:
-    """Counts (spots, genes) from rates: negative-binomial, a capture efficiency a spot.
+    """Counts (spots, genes) from rates: negative-binomial, with a capture efficiency a spot.
 
     Parameters
     ----------
@@ -317,9 +317,12 @@ def draw_counts(
         (spots, genes); 1 in sum over genes is a spot of mean RNA content.
     depth
         Counts of such a spot.
+    shift
+        Deviation, in log2, of each gene's level in this section.
     """
     rng = np.random.default_rng([seed, 6, section])
     capture = rng.lognormal(-0.045, 0.3, size=(len(rate), 1))
+    level = 2.0 ** (shift * rng.normal(size=(1, rate.shape[1])))
     dispersion = 6.0
-    mean = np.maximum(rate * depth * capture, 1e-12)
+    mean = np.maximum(rate * depth * capture * level, 1e-12)
     return np.asarray(rng.poisson(rng.gamma(dispersion, mean / dispersion)), dtype=np.int64)

@@ -41,6 +41,9 @@ class PhantomSpec:
         Counts, over all genes, of a spot of mean RNA content.
     block_shift
         Deviation, in log2, of each gene's level in this block from its usual one.
+    section_shift
+        Deviation, in log2, of each gene's level in a section from the block's: what handling
+        one section apart from another does. It is in the counts, not in the truth.
     truth_um
         Spacing of the lattice on which the true expression is kept.
     name
@@ -58,6 +61,7 @@ class PhantomSpec:
     section_um: float = 10.0
     counts_per_spot: float = 6000.0
     block_shift: float = 0.22
+    section_shift: float = 0.1
     truth_um: float = 25.0
     name: str = "phantom"
 
@@ -114,8 +118,10 @@ class PhantomSpec:
                 f"{self.n_genes} genes are too few: the {len(NAMES)} programs have {least} "
                 f"markers. Use at least {least}."
             )
-        if not (math.isfinite(self.block_shift) and self.block_shift >= 0):
-            raise VortexError(f"block_shift must be 0 or more, not {self.block_shift}.")
+        for field in ("block_shift", "section_shift"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and value >= 0):
+                raise VortexError(f"A phantom's {field} must be 0 or more, not {value}.")
         if self.seed < 0:
             raise VortexError(f"The seed must be 0 or more, not {self.seed}.")
         if isinstance(self.style, str):
