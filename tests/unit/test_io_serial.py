@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from vortex_model import io
 from vortex_model.errors import VortexError
+from vortex_model.io.transform import Transform
+from vortex_model.register import Displacement, Registration
 from vortex_model.study import Study
 
 SIZE = 300
@@ -232,6 +234,20 @@ def test_a_section_is_registered_to_a_plane_of_a_volume(tmp_path):
     want = np.column_stack([SPOTS * UM, np.full(3, 20.0)])
     np.testing.assert_allclose(study.section("A").obsm["spatial"], want, atol=8)
     assert study.overlay_names == ["A"]
+
+
+def test_poses_chain_from_neighbour_to_neighbour_and_back():
+    turn = Registration.affine([[0.0, -1.1], [0.9, 0.1]], [30.0, -12.0])
+    shift = Registration.affine([[1.0, 0.2], [0.0, 1.0]], [5.0, 7.0])
+    wave = 4 * np.sin(np.indices((60, 60)) / 12).astype(np.float32)
+    bent = Registration(
+        shift.matrix, displacement=Displacement(wave, (10.0, 10.0), (-200.0, -200.0))
+    )
+    points = np.random.default_rng(0).uniform(0, 200, (40, 2))
+    for near, far in ((turn, shift), (bent, turn), (turn, bent), (bent, bent)):
+        chain = Transform().after(near).after(far)
+        np.testing.assert_allclose(chain.apply(points), near.apply(far.apply(points)), atol=1e-6)
+        np.testing.assert_allclose(chain.inverse(chain.apply(points)), points, atol=1e-3)
 
 
 # -- points -----------------------------------------------------------------------------------
