@@ -145,7 +145,7 @@ def test_one_thread_gives_what_two_give() -> None:
 def test_a_bend_is_found_and_its_points_go_there_and_back() -> None:
     fixed = tissue(5)
     y, x = np.indices(fixed.density.shape).astype(float)
-    bend = 4.0 * np.sin(2 * np.pi * y / 200)
+    bend = 6.0 * np.sin(4 * np.pi * y / 200)
     bent = ndimage.map_coordinates(fixed.density, [y, x + bend], order=1)
     moving = Plane(bent.astype(np.float32), fixed.spacing_um)
     stiff, soft = (register(fixed, moving, model=m, mirror=False) for m in ("affine", "bspline"))
