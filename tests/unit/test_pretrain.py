@@ -22,6 +22,7 @@ from vortex_model.errors import Cancelled, UnknownNameError, VortexError
 from vortex_model.grid import Grid
 from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.networks.canonical import canonical
+from vortex_model.networks.pretrained import load_vit, load_vortex
 from vortex_model.networks.weights import read_weights
 from vortex_model.study import Study, StudyInfo
 from vortex_model.training.augment import random_matrix
@@ -310,6 +311,12 @@ def check_weights(place):
     assert record["versions"]["torch"] == torch.__version__
     assert state["basis.loadings"].shape == (3, 9)
     assert read_weights(place / "encoder")[1]["kind"] == "encoder"
+    whole = load_vortex(place / "vortex.safetensors")
+    block = torch.rand(1, 2, 12, 12, 12)
+    tokens = whole.model.morphology(block)
+    torch.testing.assert_close(tokens, load_vit(place / "vortex.safetensors")[0](block).patches)
+    factors = whole.model.at(tokens, torch.tensor([[0, 1, 1, 1]])).factors
+    assert (whole.mean + factors @ whole.loadings).shape == (1, len(whole.genes))
 
 
 def test_cancelling_keeps_what_was_done(studies, tmp_path):

@@ -64,6 +64,7 @@ class ExpressionEncoder(nn.Module):
         super().__init__()
         self.tokeniser = tokeniser
         self.width = width
+        self.shape = {"width": width, "depth": depth, "heads": heads, "hidden": hidden}
         vocabulary = tokeniser.vocabulary
         self.encoder = _GeneEmbedding(len(vocabulary), width, vocabulary.pad)
         self.value_encoder = _ValueEmbedding(width)

@@ -21,7 +21,6 @@ from vortex_model.networks.decoders import CountDecoder
 from vortex_model.networks.masked import MaskedAutoencoder
 from vortex_model.networks.model import VortexModel
 from vortex_model.networks.scgpt import load_scgpt
-from vortex_model.networks.sentences import Tokeniser
 from vortex_model.networks.vit3d import ViT3D
 from vortex_model.networks.vocabulary import Vocabulary
 from vortex_model.networks.weights import read_weights, write_weights
@@ -195,7 +194,7 @@ class _Run:
             "basis.mean": torch.from_numpy(spots.mean),
             "basis.loadings": torch.from_numpy(np.ascontiguousarray(spots.loadings)),
         }
-        record = {"genes": list(spots.genes), **_tokeniser_record(tokeniser)}
+        record = {"genes": list(spots.genes), **_expression_record(model)}
         return self._write("vortex", model, config, record, basis)
 
     def _network(self, config: NetworkConfig, spots: Spots) -> VortexModel:
@@ -339,16 +338,18 @@ class _Run:
         return torch.as_tensor(self.fabric.all_gather(rows, sync_grads=True).flatten(0, 1))
 
 
-def _tokeniser_record(tokeniser: Tokeniser | None) -> dict[str, Any]:
-    if tokeniser is None:
+def _expression_record(model: VortexModel) -> dict[str, Any]:
+    if model.expression is None:
         return {}
+    tokeniser = model.expression.tokeniser
     return {
+        "expression": model.expression.shape,
         "tokeniser": {
             "vocabulary": dict(tokeniser.vocabulary.tokens),
             "style": tokeniser.style,
             "bins": tokeniser.bins,
             "cls_value": tokeniser.cls_value,
-        }
+        },
     }
 
 
