@@ -162,13 +162,13 @@ class Refusal(RequestHandler):
 
     def initialize(self, reason: str) -> None:
         """Tornado's constructor."""
-        self._reason = reason
+        self._why = reason
 
     def prepare(self) -> None:
         """Answer at once, whatever was asked."""
         self.set_status(403)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(self._reason + "\n")
+        self.finish(self._why + "\n")
 
 
 class SignIn(RequestHandler):

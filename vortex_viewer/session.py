@@ -126,7 +126,6 @@ class Session:
         """The page, at once and empty; the study follows."""
         from vortex_viewer.panels.page import template
 
-        self.view.show(src=f"/scene/{self.stream.token}/index.html")
         self.legend.show(palettes=palette.all_css())
         self._opening = asyncio.ensure_future(self._begin())
         return template(self)

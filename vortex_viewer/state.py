@@ -16,6 +16,7 @@ from vortex_model.errors import VortexError
 
 VERSION = 1
 PALETTES = ("magma", "inferno", "plasma", "viridis", "cividis")
+MAYBE = {"prediction", "gene", "window", "cursor_um", "crop_um", "camera", "depth"}
 Range = tuple[float, float]
 Point = tuple[float, float, float]
 
@@ -138,7 +139,7 @@ class ViewState:
             When a newer program wrote it, or a field has a value that cannot be.
         """
         number = record.get("version")
-        if not isinstance(number, int) or number < 1:
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise VortexError(f"A view state needs a version number, not {number!r}.")
         if number > VERSION:
             raise VortexError(
@@ -153,7 +154,8 @@ class ViewState:
             if name not in readers:
                 raise VortexError(f"A view state has no field {name!r}.")
             try:
-                values[name] = None if value is None else readers[name](value)
+                absent = value is None and name in MAYBE
+                values[name] = None if absent else readers[name](value)
             except (TypeError, ValueError, KeyError) as error:
                 raise VortexError(f"The view state's {name} cannot be {value!r}.") from error
         try:

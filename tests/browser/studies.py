@@ -16,7 +16,9 @@ GRID = Grid((40, 96, 128), (10.0, 10.0, 10.0), (5.0, 5.0, 5.0))
 FILLERS = 300
 
 
-def block(path: Path, *, predicted: bool = True, measured: bool = True, name: str = "block") -> Path:
+def block(
+    path: Path, *, predicted: bool = True, measured: bool = True, name: str = "block"
+) -> Path:
     """A bright slab of tissue in a dark frame: 1.28 x 0.96 x 0.4 mm.
 
     Genes: ``LEFT`` is high where x is low, ``RIGHT`` where x is high, ``TOP`` where y is low,

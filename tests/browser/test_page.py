@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Running, Visitor
+from visiting import Running, Visitor
 
 XY, XZ, YZ = ('[data-slice="xy"]', '[data-slice="xz"]', '[data-slice="yz"]')
 VIEW = "iframe.scene"
@@ -72,8 +72,7 @@ def test_genes_are_sorted_by_reliability_and_show_it(visitor: Visitor) -> None:
 
 
 def test_a_click_in_one_slice_moves_the_others_and_the_reading(visitor: Visitor) -> None:
-    visitor.choose_gene("LEFT")
-    visitor.wait_said("gene", "LEFT")
+    visitor.show("LEFT")
     before = visitor.see(YZ, lambda p: p.mean() > 20)
     box = visitor.box(XY)
     visitor.page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
@@ -91,8 +90,7 @@ def test_a_click_in_one_slice_moves_the_others_and_the_reading(visitor: Visitor)
 
 
 def test_dragging_in_a_side_slice_scrolls_the_front_slice(visitor: Visitor) -> None:
-    visitor.choose_gene("SHALLOW")
-    visitor.wait_said("gene", "SHALLOW")
+    visitor.show("SHALLOW")
     box = visitor.box(XZ)
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     visitor.page.mouse.move(*middle)
@@ -106,9 +104,8 @@ def test_dragging_in_a_side_slice_scrolls_the_front_slice(visitor: Visitor) -> N
 
 def test_cropping_removes_what_lies_outside(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="XY", exact=True).click()
-    visitor.choose_gene("FLAT0")
-    visitor.wait_said("gene", "FLAT0")
-    whole = visitor.see(VIEW, lambda p: halves(p)[0] >= 0 and p.mean() > 40)
+    visitor.show("FLAT0")
+    whole = visitor.still(VIEW)
     visitor.page.get_by_role("tab", name="Crop").click()
     visitor.page.get_by_label("x to, micrometres").fill("640")
     visitor.page.get_by_label("x to, micrometres").press("Enter")
@@ -127,10 +124,7 @@ def test_cropping_removes_what_lies_outside(visitor: Visitor) -> None:
 
 
 def test_the_colour_range_can_be_typed_and_set_back(visitor: Visitor) -> None:
-    visitor.choose_gene("FLAT0")
-    visitor.choose_gene("LEFT")
-    visitor.wait_said("gene", "LEFT")
-    visitor.page.wait_for_function("document.body.dataset.window !== undefined")
+    visitor.show("LEFT")
     automatic = visitor.said("window")
     low, high = (float(v) for v in automatic.split(","))
     assert 0.5 <= low < 0.7 and 2.3 < high <= 2.5  # 2nd and 98th percentile of 0.5 to 2.5
@@ -147,7 +141,7 @@ def test_the_volume_turns_under_the_pointer_and_resets(visitor: Visitor) -> None
     start = visitor.said("camera")
     box = visitor.box(VIEW)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = visitor.pixels(VIEW)
+    before = visitor.still(VIEW)
     visitor.page.mouse.move(x, y)
     visitor.page.mouse.down()
     visitor.page.mouse.move(x + 160, y + 20, steps=8)
@@ -232,13 +226,11 @@ def test_two_visitors_do_not_share_a_view(
     one, two = visitors(), visitors()
     one.go(server.address)
     two.go(server.address)
-    two.choose_gene("RIGHT")
-    two.wait_said("gene", "RIGHT")
+    two.show("RIGHT")
     two.page.get_by_role("button", name="XZ", exact=True).click()
     two.page.wait_for_function("document.body.dataset.camera.includes('-1.000')")
     kept = two.see(XY, leans_right), two.said("camera"), two.said("cursor")
-    one.choose_gene("LEFT")
-    one.wait_said("gene", "LEFT")
+    one.show("LEFT")
     one.see(XY, leans_left)
     box = one.box(XY)
     one.page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])

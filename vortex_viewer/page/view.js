@@ -1,5 +1,5 @@
 export function render({ model }) {
-  const frame = make("iframe", { title: "3D view", class: "scene" });
+  const frame = make("iframe", { title: "3D view", class: "scene", src: `${document.querySelector("[data-scene]").dataset.scene}index.html` });
   const line = make("i"), size = make("span");
   const bar = make("div", { class: "scalebar", hidden: true }, line, size);
   const what = make("div", { class: "what" });
@@ -18,12 +18,10 @@ export function render({ model }) {
   }
   const help = make("div", { class: "help" }, "drag to turn · shift-drag to move · wheel to zoom");
   const root = make("section", { class: "v-view" }, frame, what, cameras, triad, stretch, bar, help, spinner, empty);
-  let src = "";
   const buttons = [["corner", "Reset", "See the whole block from a corner"], ["-z", "XY", "Look along z"], ["-y", "XZ", "Look along y"], ["+x", "YZ", "Look along x"]];
   for (const [side, label, title] of buttons)
     cameras.append(make("button", { type: "button", title, "data-side": side, onclick: () => send("side", side) }, label));
   const send = bind(model, (props) => {
-    if (props.src && props.src !== src) { src = props.src; frame.src = src; }
     spinner.hidden = !props.busy; spinner.lastChild.textContent = props.busy ?? "";
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";
     what.replaceChildren(); 

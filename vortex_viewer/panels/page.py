@@ -21,6 +21,7 @@ def _page() -> Jinja:
 def template(session: Any) -> pn.Template:
     """The page of one visitor."""
     page = pn.Template(_page())
+    page.add_variable("scene", f"/scene/{session.stream.token}/")
     page.add_variable("theme_css", read("theme.css"))
     for name in ("study", "genes", "view", "legend", "display", "crop", "finetune", "readout"):
         attribute = {"study": "study_bar", "genes": "gene_list"}.get(name, name)
