@@ -236,6 +236,19 @@ def test_one_section_does_not_see_the_other(tmp_path: Path, serial_features: Fea
     assert (same[:, 0] == other[:, 0]).all() and not (same[:, 1] == other[:, 1]).all()
 
 
+def test_each_section_is_measured_against_its_own_glass(tmp_path: Path) -> None:
+    image = sections_image()
+    image[:, 1] = np.rint(0.8 * image[:, 0])  # the same section under a dimmer lamp
+    study = make(tmp_path / "dim.zarr", image, (50.0, 2.0, 2.0), RGB, serial=True)
+    features = Features.load(study, compute_features(study))
+    bright, dim = (np.asarray(features.array[:, z], dtype=np.float32) for z in (0, 1))
+    both = features.mask[0] & features.mask[1]
+    assert both.sum() > 0.9 * features.mask[0].sum()
+    for name in ("od red mean", "haematoxylin mean", "nuclear area"):
+        channel = next(i for i, n in enumerate(features.channel_names) if n.startswith(name))
+        assert dim[channel][both] == pytest.approx(bright[channel][both], rel=0.05, abs=0.01)
+
+
 def test_blocks_hold_every_tissue_token_once(serial_features: Features) -> None:
     seen = np.zeros(serial_features.grid.shape, dtype=int)
     for block in serial_features.blocks():

@@ -104,6 +104,7 @@ class TimmEncoder:
         self.windows_um = tuple(float(w) for w in context_um)
         self.parameters: Mapping[str, Any] = {
             "weights": self.weights.content,
+            "model_args": self.weights.arguments,
             "mean": list(self.weights.mean),
             "std": list(self.weights.std),
             "um_per_pixel": self.spacing_um,

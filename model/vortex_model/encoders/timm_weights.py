@@ -35,6 +35,8 @@ class Weights:
         Side of its input and of a patch in pixels, length of a token, tokens before the patches.
     licence
         As its configuration says; empty where it says nothing.
+    arguments
+        What the model was made with, as text.
     """
 
     model: Any
@@ -47,6 +49,7 @@ class Weights:
     width: int
     prefix: int
     licence: str
+    arguments: dict[str, str]
 
 
 def load(
@@ -97,6 +100,7 @@ def load(
         width=int(model.num_features),
         prefix=int(model.num_prefix_tokens),
         licence=str(settings.get("license") or ""),
+        arguments={k: str(v) for k, v in sorted(arguments.items())},
     )
 
 
