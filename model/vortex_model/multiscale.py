@@ -110,8 +110,19 @@ class Image:
         return self.levels[-1]
 
     def level_near(self, spacing_um: float) -> Level:
-        """The coarsest level whose finest spacing is still at most ``spacing_um``."""
-        fit = [level for level in self.levels if min(level.grid.spacing_um) <= spacing_um * 1.001]
+        """The coarsest level whose finest spacing is still at most ``spacing_um``.
+
+        An axis of one voxel has no say: its spacing is a thickness.
+        """
+
+        def finest(level: Level) -> float:
+            grid = level.grid
+            return min(
+                (s for s, n in zip(grid.spacing_um, grid.shape, strict=True) if n > 1),
+                default=min(grid.spacing_um),
+            )
+
+        fit = [level for level in self.levels if finest(level) <= spacing_um * 1.001]
         return fit[-1] if fit else self.levels[0]
 
     def channel_with(self, role: Role) -> int | None:
@@ -127,17 +138,18 @@ class Image:
         return [c.role for c in self.channels] == ["red", "green", "blue"]
 
 
-def level_factors(grid: Grid) -> list[tuple[int, int, int]]:
+def level_factors(grid: Grid, *, serial: bool = False) -> list[tuple[int, int, int]]:
     """Down-sampling steps from level to level: an axis is halved while it is the finest.
 
-    So voxels become isotropic on the way, and planes of serial sections stay apart.
+    So voxels become isotropic on the way. Planes of ``serial`` sections are never merged.
     """
+    first = 1 if serial else 0
     steps = []
-    while max(grid.shape) > SMALLEST_LEVEL:
-        finest = min(s for s, n in zip(grid.spacing_um, grid.shape, strict=True) if n > 1)
+    while max(grid.shape[first:]) > SMALLEST_LEVEL:
+        halved = [axis for axis in range(first, 3) if grid.shape[axis] > 1]
+        finest = min(grid.spacing_um[axis] for axis in halved)
         step = tuple(
-            2 if n > 1 and s < 1.5 * finest else 1
-            for s, n in zip(grid.spacing_um, grid.shape, strict=True)
+            2 if axis in halved and grid.spacing_um[axis] < 1.5 * finest else 1 for axis in range(3)
         )
         steps.append(step)
         grid = grid.coarsen(step)
@@ -151,6 +163,7 @@ def write_image(
     progress: Progress = silent,
     *,
     labels: bool = False,
+    serial: bool = False,
 ) -> None:
     """Write ``source`` into ``group`` as a valid OME-Zarr 0.5 multiscale image.
 
@@ -165,7 +178,7 @@ def write_image(
     dtype = np.dtype(source.dtype)
     if dtype.kind not in "uif" or dtype.itemsize > 8:
         raise StudyError(f"Voxels of type {dtype} cannot be stored; convert to integer or float.")
-    steps = level_factors(source.grid)
+    steps = level_factors(source.grid, serial=serial)
     grids = [source.grid]
     for step in steps:
         grids.append(grids[-1].coarsen(step))

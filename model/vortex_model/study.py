@@ -298,7 +298,7 @@ class Study:
     def write_morphology(self, source: VolumeSource, progress: Progress = silent) -> None:
         """Write the image volume, by chunk."""
         with self.writing("writing morphology"), self._landing("morphology") as group:
-            write_image(group, source, self.name, progress)
+            write_image(group, source, self.name, progress, serial=self.serial)
         self._image = None
 
     def write_label(self, name: str, source: VolumeSource, progress: Progress = silent) -> None:

@@ -72,6 +72,21 @@ def test_coarser_levels_are_block_means_at_the_right_place(study):
     assert coarse.grid.bounds_um == pytest.approx(np.asarray(fine.grid.bounds_um))
 
 
+def test_planes_of_serial_sections_are_never_merged(tmp_path):
+    with Study.create(tmp_path / "s.zarr", StudyInfo("s", modality="serial-sections")) as made:
+        made.write_morphology(source((4, 600, 500), spacing=(3.0, 2.0, 2.0), channels=1))
+    image = Study.open(tmp_path / "s.zarr").morphology
+    assert [level.grid.shape[0] for level in image.levels] == [4] * len(image.levels)
+    assert max(image.levels[-1].grid.shape) <= 150
+
+
+def test_a_thin_plane_has_no_say_in_the_level(tmp_path):
+    with Study.create(tmp_path / "t.zarr", StudyInfo("t")) as made:
+        made.write_morphology(source((1, 600, 500), spacing=(0.5, 2.0, 2.0), channels=1))
+    image = Study.open(tmp_path / "t.zarr").morphology
+    assert image.level_near(4.0).grid.spacing_um[1:] == (4.0, 4.0)
+
+
 def test_a_planar_source_gives_the_same_bytes(tmp_path):
     class Planar(ArraySource):
         def read(self, channel, z, y, x):
