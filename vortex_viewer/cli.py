@@ -218,7 +218,7 @@ def finetune(
     terminal.table(
         ["gene", "held-out Pearson r", "95 % interval"],
         [
-            [gene, f"{row.reliability:.2f}", f"{row.low:.2f} to {row.high:.2f}"]
+            [str(gene), f"{row.reliability:.2f}", f"{row.low:.2f} to {row.high:.2f}"]
             for gene, row in best.iterrows()
         ],
     )
