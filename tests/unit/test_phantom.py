@@ -36,6 +36,11 @@ def anatomy():
     return Anatomy(SMALL.grid.extent_um, SMALL.tissue, SMALL.seed)
 
 
+@pytest.fixture(scope="module")
+def source(anatomy):
+    return LightSheet(anatomy, SMALL.grid)
+
+
 def at_points(volume, points_um):
     x, y, z = points_um.T
     return volume.interp(
@@ -102,8 +107,7 @@ def test_light_fades_with_depth(phantom):
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_a_voxel_is_the_same_however_it_is_read(phantom, anatomy, data):
-    source = LightSheet(anatomy, SMALL.grid)
+def test_a_voxel_is_the_same_however_it_is_read(phantom, source, data):
     channel = data.draw(st.integers(0, 1))
     box = []
     for n in SMALL.shape:
