@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
-from torch import nn
+from torch import Tensor, distributed, nn
 
 from vortex_model.errors import VortexError
 from vortex_model.training.recipe import Recipe
@@ -55,6 +55,34 @@ class BoardLog:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+class _GatherRows(torch.autograd.Function):
+    """Rows of all processes, one after the other; gradients are summed over processes."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.count = len(rows)
+        parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        distributed.all_reduce(total)
+        first = distributed.get_rank() * ctx.count
+        return total[first : first + ctx.count]
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows of all processes in order of rank; each process has equally many.
+
+    Gradients flow back to where a row came from, so that a loss over all rows, averaged over
+    processes as data-parallel training does, has the gradient that a single process would see.
+    """
+    gathered: Tensor = cast(Any, _GatherRows.apply)(rows)
+    return gathered
 
 
 def missing(package: str) -> VortexError:

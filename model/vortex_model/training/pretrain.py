@@ -333,9 +333,7 @@ class _Run:
         return int(self.fabric.world_size)
 
     def _gather(self, rows: Tensor) -> Tensor:
-        if self._world == 1:
-            return rows
-        return torch.as_tensor(self.fabric.all_gather(rows, sync_grads=True).flatten(0, 1))
+        return rows if self._world == 1 else engine.gather_rows(rows)
 
 
 def _expression_record(model: VortexModel) -> dict[str, Any]:
