@@ -78,7 +78,12 @@ class MorphologySamples(_Samples):
         z, y, x = self.config.tokens
         planes = self.shape[0] if self.config.path == "slices" else 1
         noise = (planes, y * x) if self.config.path == "slices" else (1, z * y * x)
-        sample["noise"] = rng.random(noise, dtype=np.float32)
+        drawn = rng.random(noise, dtype=np.float32)
+        if volume.serial and not volume.consecutive:
+            # What fills the depth would be copied from above or below: hide whole columns.
+            column = rng.random((1, y * x), dtype=np.float32)
+            drawn = np.tile(column, z) + np.float32(1e-4) * drawn
+        sample["noise"] = drawn
         return sample
 
 
@@ -107,7 +112,9 @@ class SpotSamples(_Samples):
         voxel = (token + rng.random(3)) * patch - 0.5
         spot = self.spots.points_um[number]
         middle = (grid * patch - 1) / 2
-        if volume.consecutive:
+        if volume.serial and not volume.consecutive:
+            voxel[0] = middle[0]  # a section fills the depth: its spot lies in every layer
+        elif volume.consecutive:
             voxel[0] = np.floor(voxel[0] + 0.5)
             middle[0] = (grid[0] * patch[0]) // 2
             spot = spot.copy()

@@ -48,7 +48,8 @@ class Volume:
         spacing, all axes alike coarser, rather than blown up.
     consecutive
         Where planes were cut one by one: whether a block's planes are consecutive sections (for
-        the slice path), or lie at ``voxel_um`` and show the section nearest to them.
+        the slice path), or one section fills the depth of a block (for the 3D encoder, to which
+        what does not change along z is a plane).
 
     Attributes
     ----------
@@ -151,16 +152,12 @@ class Volume:
 
     def _sections(self, pose: Pose, count: int) -> npt.NDArray[np.int64]:
         """Which section each plane of a block shows; -1 for none."""
-        grid = self.level.grid
         step = 1 if pose.matrix[0, 0] >= 0 else -1
-        if self.consecutive:
-            middle = self.plane_near(float(pose.centre_um[0]))
-            found = middle + step * (np.arange(count) - count // 2)
-        else:
-            offset = step * (np.arange(count) - (count - 1) / 2) * self.voxel_um[0]
-            place = (pose.centre_um[0] + offset - grid.origin_um[0]) / grid.spacing_um[0]
-            found = np.floor(place + 0.5).astype(np.int64)
-        return np.where((found >= 0) & (found < grid.shape[0]), found, -1)
+        middle = self.plane_near(float(pose.centre_um[0]))
+        if not self.consecutive:
+            return np.full(count, middle, dtype=np.int64)
+        found = middle + step * (np.arange(count) - count // 2)
+        return np.where((found >= 0) & (found < self.level.grid.shape[0]), found, -1)
 
 
 class _Cut:
