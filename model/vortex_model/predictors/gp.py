@@ -74,7 +74,7 @@ class GaussianProcess:
         *,
         features: bool = True,
         place: bool = True,
-        max_learn: int = 800,
+        max_learn: int = 500,
         max_exact: int = 5000,
         inducing: int = 1500,
     ) -> None:
