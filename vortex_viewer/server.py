@@ -27,8 +27,8 @@ def make_server(
     secret: str | None,
     allowed_origins: Sequence[str] = (),
     max_voxels: int | None = None,
-) -> tuple[Any, str]:
-    """A server that listens but does not run yet, and the address to open.
+) -> tuple[Any, str, Any]:
+    """A server that listens but does not run yet, the address to open, and what visitors share.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def make_server(
     rules.insert(0, Rule(Refused(gate), Refusal))
     named = "localhost" if host in ("0.0.0.0", "::") else host
     address = f"http://{named}:{server.port}/"
-    return server, f"{address}?secret={quote(secret, safe='')}"
+    return server, f"{address}?secret={quote(secret, safe='')}", house
 
 
 def serve(
@@ -117,7 +117,7 @@ def serve(
     from vortex_model.errors import VortexError
 
     try:
-        server, address = make_server(
+        server, address, house = make_server(
             studies, host=host, port=port, secret=secret, allowed_origins=allowed_origins
         )
     except OSError as error:
@@ -132,6 +132,7 @@ def serve(
 
         server.io_loop.add_callback(webbrowser.open, address)
     server.start()
+    house.warm()
     try:
         server.io_loop.start()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,9 @@ from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import palette
 from vortex_viewer.scene.data import Gene, Library, StudyData
 from vortex_viewer.scene.render import RenderThread
+from vortex_viewer.scene.stage import Stage
 from vortex_viewer.scene.stream import Stream
+from vortex_viewer.scene.stream import warm as warm_stream
 from vortex_viewer.state import Camera, Point, ViewState
 from vortex_viewer.work import finetune_apart
 
@@ -50,6 +53,19 @@ class House:
     workers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="view")
     )
+
+    def warm(self) -> None:
+        """Load what the first page needs while nobody waits for it yet."""
+        self.workers.submit(warm_stream)
+        self.renderer.call(lambda: Stage().close())
+        if self.library.names:
+            self.workers.submit(self._open_first)
+
+    def _open_first(self) -> None:
+        with contextlib.suppress(VortexError):  # the page says what is wrong with it
+            data = self.library.open(self.library.names[0])
+            data.solid()
+            data.sheets()
 
 
 class Latest:

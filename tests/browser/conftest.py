@@ -6,8 +6,6 @@ import pytest
 from studies import block, many_genes, stack
 from visiting import Running, Visitor, chromium_path, running
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -27,6 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """Chromium, headless."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as play:
         one = play.chromium.launch(
             executable_path=chromium_path(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -245,6 +246,12 @@ class Stream:
             await asyncio.wrap_future(self._renderer.call(stage.close))
         self._streamer = None
         await self._server.stop()
+
+
+def warm() -> None:
+    """Import trame ahead of the first visitor."""
+    for name in ("trame.ui.html", "trame.widgets.rca", "trame_client.module", "trame_server.core"):
+        importlib.import_module(name)
 
 
 def _place(event: dict[str, Any]) -> tuple[float, float]:
