@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from vortex_model.encoders import available, create
 from vortex_model.encoders.base import Block, Subject
 from vortex_model.encoders.vortex3d import VortexEncoder
-from vortex_model.errors import VortexError
+from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.features import Features, compute_features
 from vortex_model.grid import Grid
 from vortex_model.multiscale import ArraySource, Channel
@@ -85,7 +86,7 @@ def test_features_of_a_study(weights, tmp_path, modality):
     assert sum(n.endswith("in 200 um") for n in features.channel_names) == 16
     assert features.mask.any() and np.isfinite(features.array[:]).all()
     assert np.asarray(features.array[:16])[:, features.mask].std() > 0.01
-    assert compute_features(study, VortexEncoder(weights), spacing_um=16.0) == name
+    assert compute_features(study, f"vortex:{weights}", spacing_um=16.0) == name
     assert compute_features(study, VortexEncoder(weights, context_um=[]), spacing_um=16.0) != name
 
 
@@ -116,3 +117,12 @@ def test_both_kinds_of_weights_load_and_others_are_refused(weights, tmp_path):
         load_vit(other)
     with pytest.raises(VortexError, match="above 0"):
         VortexEncoder(weights, context_um=[0.0])
+
+
+def test_the_registry_makes_it_and_names_mistakes(weights, tmp_path):
+    assert create(f"vortex:{weights}", context_um=[300.0]).windows_um == (300.0,)
+    assert "vortex:PATH" in [row.name for row in available()]
+    with pytest.raises(UnknownNameError, match="context_um"):
+        create(f"vortex:{weights}", context=3)
+    with pytest.raises(VortexError, match="is not there"):
+        create(f"vortex:{tmp_path / 'none'}")

@@ -11,6 +11,7 @@ from vortex_model.encoders.texture import TextureEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 
 TIMM = "timm:"
+VORTEX = "vortex:"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def available() -> list[EncoderRow]:
     texture = EncoderRow(
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
-    return [texture, _any_timm()]
+    return [texture, _any_timm(), _any_vortex()]
 
 
 def create(name: str, **options: Any) -> Encoder:
@@ -62,11 +63,12 @@ def create(name: str, **options: Any) -> Encoder:
     Parameters
     ----------
     name
-        ``texture``, or ``timm:NAME`` with timm's name of a vision transformer or
-        ``hf-hub:OWNER/NAME``.
+        ``texture``; ``timm:NAME`` with timm's name of a vision transformer or
+        ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with weights that ``vortex-viewer pretrain`` wrote.
     options
         ``texture`` takes none; for the others see
-        :class:`~vortex_model.encoders.timm_vit.TimmEncoder`.
+        :class:`~vortex_model.encoders.timm_vit.TimmEncoder` and
+        :class:`~vortex_model.encoders.vortex3d.VortexEncoder`.
 
     Raises
     ------
@@ -87,6 +89,14 @@ def create(name: str, **options: Any) -> Encoder:
         if unknown:
             raise UnknownNameError("option of a timm encoder", unknown[0], OPTIONS)
         return TimmEncoder(name.removeprefix(TIMM), **options)
+    if name.startswith(VORTEX) and name != VORTEX:
+        from vortex_model.encoders.vortex3d import OPTIONS as OPTIONS_3D
+        from vortex_model.encoders.vortex3d import VortexEncoder
+
+        unknown = [o for o in options if o not in OPTIONS_3D]
+        if unknown:
+            raise UnknownNameError("option of a vortex encoder", unknown[0], OPTIONS_3D)
+        return VortexEncoder(name.removeprefix(VORTEX), **options)
     raise UnknownNameError("encoder", name, [row.name for row in available()])
 
 
@@ -98,3 +108,13 @@ def _any_timm() -> EncoderRow:
         else "needs weights: checkpoint=FILE, or download=True"
     )
     return EncoderRow("timm:NAME", False, why, "the model's own", False, None, 0.5)
+
+
+def _any_vortex() -> EncoderRow:
+    missing = [m for m in ("torch", "timm") if find_spec(m) is None]
+    why = (
+        f"{' and '.join(missing)} not installed"
+        if missing
+        else "needs weights: PATH of what 'vortex-viewer pretrain' wrote"
+    )
+    return EncoderRow("vortex:PATH", False, why, "the weights' own", False, None, 4.0)
