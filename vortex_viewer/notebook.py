@@ -12,6 +12,8 @@ from vortex_model.errors import VortexError
 from vortex_model.study import Study
 
 START_S = 60.0
+# The frame takes the host name of the notebook's own page: between "localhost" and "127.0.0.1" the
+# browser would keep the sign-in cookie back.
 PAGE = """<div>
 <iframe id="{name}" title="vortex-viewer: {title}" style="width:100%;height:{height}px;border:0;\
 border-radius:6px;background:#0b0d12"></iframe>
@@ -19,8 +21,7 @@ border-radius:6px;background:#0b0d12"></iframe>
 own</a></p>
 <script>
 (() => {{
-  // the same host name as the notebook's page: else the browser keeps the sign-in cookie back
-  const here = ["localhost", "127.0.0.1"].includes(location.hostname) ? location.hostname : "localhost";
+  const here = location.hostname === "127.0.0.1" ? "127.0.0.1" : "localhost";
   document.getElementById("{name}").src = "{address}".replace("127.0.0.1", here);
 }})();
 </script></div>"""

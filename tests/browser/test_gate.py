@@ -2,16 +2,14 @@
 
 import base64
 import http.client
-import http.server
 import os
 import re
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from visiting import SECRET, Running, Visitor
+from visiting import SECRET, Running, Visitor, site
 
 
 def get(
@@ -147,47 +145,28 @@ def test_the_scene_serves_no_file_but_its_own(server: Running, cookie: str) -> N
     assert get(server, "/scene/" + "0" * 32 + "/index.html", Cookie=cookie)[0] == 404
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[str]:
-    """Another site, with an empty page."""
-
-    class Empty(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<title>elsewhere</title>")
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty)
-    threading.Thread(target=other.serve_forever, daemon=True).start()
-    yield f"http://localhost:{other.server_port}"
-    other.shutdown()
-    other.server_close()
-
-
 def test_a_page_of_another_origin_can_neither_read_nor_drive(
-    visitors: Callable[..., Visitor], server: Running, elsewhere: str
+    visitors: Callable[..., Visitor], server: Running
 ) -> None:
     visitor = visitors()
     visitor.go(server.address)  # signed in, as a real user would be
     scene = visitor.page.locator("[data-scene]").get_attribute("data-scene")
-    thief = visitor.page.context.new_page()
-    thief.goto(elsewhere)
-    here = f"127.0.0.1:{server.port}"
-    read = """async (url) => {
-        try { return (await fetch(url, {credentials: "include"})).status; }
-        catch { return "refused"; } }"""
-    assert thief.evaluate(read, f"http://{here}/") == "refused"
-    open_ = """([url, protocols]) => new Promise((done) => {
-        const s = new WebSocket(url, protocols);
-        s.onopen = () => done("open"); s.onerror = () => done("refused"); })"""
-    assert thief.evaluate(open_, [f"ws://{here}/ws", ["bokeh", "x"]]) == "refused"
-    socket_path = f"{scene}ws"
-    assert thief.evaluate(open_, [f"ws://{here}{socket_path}", []]) == "refused"
-    # the same socket opens from the page itself: it was the origin that was refused
-    assert visitor.page.evaluate(open_, [f"ws://{here}{socket_path}", []]) == "open"
+    with site("<title>elsewhere</title>") as elsewhere:
+        thief = visitor.page.context.new_page()
+        thief.goto(elsewhere)
+        here = f"127.0.0.1:{server.port}"
+        read = """async (url) => {
+            try { return (await fetch(url, {credentials: "include"})).status; }
+            catch { return "refused"; } }"""
+        assert thief.evaluate(read, f"http://{here}/") == "refused"
+        open_ = """([url, protocols]) => new Promise((done) => {
+            const s = new WebSocket(url, protocols);
+            s.onopen = () => done("open"); s.onerror = () => done("refused"); })"""
+        assert thief.evaluate(open_, [f"ws://{here}/ws", ["bokeh", "x"]]) == "refused"
+        socket_path = f"{scene}ws"
+        assert thief.evaluate(open_, [f"ws://{here}{socket_path}", []]) == "refused"
+        # the same socket opens from the page itself: it was the origin that was refused
+        assert visitor.page.evaluate(open_, [f"ws://{here}{socket_path}", []]) == "open"
 
 
 def test_the_page_talks_to_this_host_alone(

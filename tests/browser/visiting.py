@@ -1,10 +1,12 @@
 """A server to visit, and a person at its page."""
 
+import http.server
 import io
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +78,29 @@ def running(studies: list[Path], folder: Path) -> Iterator[Running]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def site(markup: str) -> Iterator[str]:
+    """Another site, with one page; its address until the block ends."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(markup.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    try:
+        yield f"http://localhost:{other.server_port}"
+    finally:
+        other.shutdown()
+        other.server_close()
 
 
 class Visitor:
