@@ -404,7 +404,7 @@ def test_it_learns(studies, tmp_path):
         studies=[str(studies / "one.zarr")],
         batch=16,
         masked={"steps": 20, "learning_rate": 3e-3},
-        aligned={"steps": 30, "learning_rate": 3e-3},
+        aligned={"steps": 60, "learning_rate": 3e-3},
         checkpoint_every=100,
         augment=STILL,
     )

@@ -221,11 +221,12 @@ class _Run:
     ) -> None:
         recipe, fabric = self.recipe, self.fabric
         optimiser = engine.make_optimiser(step, rate, recipe.weight_decay)
+        module, wrapped = fabric.setup(step, optimiser)
         first = 0
         if self.found is not None and self.found["stage"] == stage:
             first = int(self.found["step"])
+            # After the set-up, so that the optimiser's state lands where the weights are.
             read_checkpoint(self.place / CHECKPOINT, step, optimiser)
-        module, wrapped = fabric.setup(step, optimiser)
         module.train()
         source = batches(range(first, steps))
         started = time.monotonic()
