@@ -48,13 +48,14 @@ def make_server(
     import panel as pn
     from tornado.routing import Rule
 
+    from vortex_viewer.house import House
     from vortex_viewer.scene.data import Library
-    from vortex_viewer.session import House, Session, expand
+    from vortex_viewer.session import Session
 
     secret = secret or secrets.token_urlsafe(16)
     gate = Gate(host, secret, allowed_origins)
     budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
-    house = House(Library(expand(list(studies)), budget))
+    house = House(Library([Path(p).expanduser().resolve() for p in studies], budget))
 
     def page() -> Any:
         session = Session(house, pn.state.curdoc)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import panel as pn
 
 from vortex_model.errors import VortexError
 from vortex_viewer import drawing
-from vortex_viewer.jobs import Job, Status
+from vortex_viewer.house import House
+from vortex_viewer.latest import Latest
 from vortex_viewer.panels import facts
 from vortex_viewer.panels.crop import Crop
 from vortex_viewer.panels.display import Display
@@ -27,82 +24,16 @@ from vortex_viewer.panels.readout import Readout
 from vortex_viewer.panels.slices import Slices
 from vortex_viewer.panels.study import StudyBar
 from vortex_viewer.panels.view import View
-from vortex_viewer.relay import Relays
 from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import palette
-from vortex_viewer.scene.data import Gene, Library, StudyData
-from vortex_viewer.scene.render import RenderThread
-from vortex_viewer.scene.stage import Stage
+from vortex_viewer.scene.data import Gene, StudyData
 from vortex_viewer.scene.stream import Stream
-from vortex_viewer.scene.stream import warm as warm_stream
 from vortex_viewer.state import Camera, Point, ViewState
-from vortex_viewer.work import finetune_apart
+from vortex_viewer.tuning import Tuning
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 COLOURS = {"gene", "prediction", "palette", "window", "opacity", "threshold"}
-
-
-@dataclass
-class House:
-    """What all visitors of a server share; nothing in it is a visitor's choice."""
-
-    library: Library
-    renderer: RenderThread = field(default_factory=RenderThread)
-    relays: Relays = field(default_factory=Relays)
-    workers: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="view")
-    )
-
-    def warm(self) -> None:
-        """Load what the first page needs while nobody waits for it yet."""
-        self.workers.submit(warm_stream)
-        self.renderer.call(lambda: Stage().close())
-        if self.library.names:
-            self.workers.submit(self._open_first)
-
-    def _open_first(self) -> None:
-        with contextlib.suppress(VortexError):  # the page says what is wrong with it
-            data = self.library.open(self.library.names[0])
-            data.solid()
-            data.sheets()
-
-
-class Latest:
-    """Runs one piece of drawing again and again while asked to, never twice at a time."""
-
-    def __init__(self, work: Callable[[], Awaitable[None]], failed: Callable[[str], None]) -> None:
-        self._work, self._failed = work, failed
-        self._wanted = False
-        self._task: asyncio.Task[None] | None = None
-
-    def ask(self) -> None:
-        """Draw what is true now; asked during a drawing, draw once more after it."""
-        self._wanted = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._run())
-
-    async def wait(self) -> None:
-        """Until all that was asked is drawn."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
-
-    def stop(self) -> None:
-        """Draw no more."""
-        self._wanted = False
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        while self._wanted:
-            self._wanted = False
-            try:
-                await self._work()
-            except VortexError as error:
-                self._failed(str(error))
-            except Exception as error:  # told to the visitor, and logged whole
-                log.exception("Drawing failed")
-                self._failed(f"Drawing failed ({type(error).__name__}: {error}).")
 
 
 class Session:
@@ -113,7 +44,7 @@ class Session:
         self.state = ViewState()
         self.data: StudyData | None = None
         self.gene: Gene | None = None
-        self.job: Job | None = None
+        self.tuning = Tuning(self._show_job, self._tuned)
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._table_stamp = 0
@@ -125,6 +56,16 @@ class Session:
         self.display, self.crop = Display(self.on_page), Crop(self.on_page)
         self.finetune, self.readout = FineTune(self.on_page), Readout(self.on_page)
         self.slices = Slices(self._cursor_moved, self._window_moved)
+        self.pieces = {
+            "study": self.study_bar,
+            "genes": self.gene_list,
+            "view": self.view,
+            "legend": self.legend,
+            "display": self.display,
+            "crop": self.crop,
+            "finetune": self.finetune,
+            "readout": self.readout,
+        }
         self._drawings = {
             "gene": Latest(self._load_gene, self._fail),
             "body": Latest(self._draw_body, self._fail),
@@ -163,6 +104,9 @@ class Session:
         for drawing_ in self._drawings.values():
             drawing_.stop()
         self.house.relays.remove(self.stream)
+        for piece in self.pieces.values():
+            piece.close()
+        self.slices.close()
         await self.stream.close()
         self.data = self.gene = None
 
@@ -195,14 +139,10 @@ class Session:
         self.display.on("cut", self._cut_at)
         self.crop.on("crop", self._crop_to)
         self.finetune.on("finetune", self._finetune)
-        self.finetune.on("cancel", self._cancel)
+        self.finetune.on("cancel", lambda _: self.tuning.cancel())
 
     def _set(self, name: str, kind: Callable[[Any], Any], value: Any) -> None:
         self.change(**{name: kind(value)})
-
-    def _cancel(self, _: Any) -> None:
-        if self.job is not None:
-            self.job.cancel()
 
     def open_study(self, name: str) -> None:
         """Show another study."""
@@ -507,47 +447,26 @@ class Session:
     # -- fine-tuning -----------------------------------------------------------------------
 
     def _finetune(self, wish: Any) -> None:
-        if self.data is None or (self.job is not None and self.job.status.active):
-            return
-        data = self.data
+        if self.data is not None and isinstance(wish, dict):
+            self.tuning.start(self.data, wish)
 
-        request = {
-            "sections": [str(name) for name in wish.get("sections", [])],
-            "panel": str(wish.get("panel", "")),
-            "predictor": str(wish.get("predictor", "gp")),
-        }
-
-        def told(status: Status) -> None:
-            self._loop.call_soon_threadsafe(self._job_changed, status, data)
-
-        work = partial(finetune_apart, data.path, request)
-        self.job = Job("Fine-tuning", work, told).start()
-        self._job_changed(self.job.status, data)
-
-    def _job_changed(self, status: Status, data: StudyData) -> None:
+    def _show_job(self, told: dict[str, Any], data: StudyData) -> None:
         if self._closed:
             return
-        self.finetune.show(
-            job={
-                "phase": status.phase,
-                "fraction": status.fraction,
-                "message": facts.job_message(status, data),
-            }
-        )
-        if status.phase == "done" and self.data is data:
-            self._opening = asyncio.ensure_future(self._take(str(status.result), data))
+        if data is not self.data:
+            told = {**told, "message": f"{data.info.name}: {told['message']}"}
+        self.finetune.show(job=told)
+
+    def _tuned(self, prediction: str, data: StudyData) -> None:
+        if not self._closed and data is self.data:
+            self._opening = asyncio.ensure_future(self._take(prediction, data))
 
     async def _take(self, prediction: str, data: StudyData) -> None:
         """Show a prediction that has just been made."""
         table = await self.run(partial(facts.gene_table, data, prediction))
-        if self.data is not data:
-            return
-        gene = facts.first_gene(table, self.state.gene)
-        self.study_bar.show(**await self.run(partial(facts.study_facts, data, prediction)))
-        self.change(prediction=prediction, gene=gene, window=None)
-        self._show_table(table)
-
-
-def expand(paths: list[Path]) -> list[Path]:
-    """Absolute paths of studies."""
-    return [Path(p).expanduser().resolve() for p in paths]
+        told = await self.run(partial(facts.study_facts, data, prediction))
+        if self.data is data:
+            self.study_bar.show(**told)
+            gene = facts.first_gene(table, self.state.gene)
+            self.change(prediction=prediction, gene=gene, window=None)
+            self._show_table(table)

@@ -23,9 +23,8 @@ def template(session: Any) -> pn.Template:
     page = pn.Template(_page())
     page.add_variable("scene", f"/scene/{session.stream.token}/")
     page.add_variable("theme_css", read("theme.css"))
-    for name in ("study", "genes", "view", "legend", "display", "crop", "finetune", "readout"):
-        attribute = {"study": "study_bar", "genes": "gene_list"}.get(name, name)
-        page.add_panel(name, getattr(session, attribute))
+    for name, piece in session.pieces.items():
+        page.add_panel(name, piece)
     for name, part in session.slices.views.items():
         page.add_panel(
             name, pn.pane.Bokeh(part.figure, sizing_mode="stretch_both", margin=0, theme=None)

@@ -15,6 +15,10 @@ PAGE = Path(__file__).parents[1] / "page"
 Handler = Callable[[Any], None]
 
 
+def _nobody(_change: Callable[[], None]) -> None:
+    """Changes no page."""
+
+
 @cache
 def read(name: str) -> str:
     """A file of the page, shipped with the package."""
@@ -55,6 +59,11 @@ class Piece(JSComponent):  # type: ignore[misc]
         if not self._flushing:
             self._flushing = True
             self._on_page(self._flush)
+
+    def close(self) -> None:
+        """Let go of the visitor: Panel keeps components for a while after a session."""
+        self._handlers.clear()
+        self._on_page = _nobody
 
     def _flush(self) -> None:
         self._flushing = False

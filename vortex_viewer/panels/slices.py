@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,7 @@ class Slices:
                 code=read("slice_link.js"),
             ),
         )
-        self._on_move = on_move
+        self._on_move, self._on_window = on_move, on_window
         self.cursor.on_change("data", self._moved)
         for view, part in self.views.items():
             for model, name in (
@@ -183,10 +184,17 @@ class Slices:
                 (part.figure.y_range, "start"),
                 (part.figure, "inner_width"),
             ):
-                model.on_change(name, _told(on_window, view))
+                model.on_change(name, partial(self._seen, view))
+
+    def close(self) -> None:
+        """Let go of the visitor."""
+        self._on_move = self._on_window = _nobody
 
     def _moved(self, _attr: str, _old: Any, new: Any) -> None:
         self._on_move((float(new["x"][0]), float(new["y"][0]), float(new["z"][0])))
+
+    def _seen(self, view: str, _attr: str, _old: Any, _new: Any) -> None:
+        self._on_window(view)
 
     def set_extent(self, bounds: Box, content: Box) -> None:
         """Another block, and the part of it that every slice shows at first."""
@@ -199,11 +207,15 @@ class Slices:
 
     def set_cursor(self, place: Point) -> None:
         """Move the crosshair from here."""
-        self.cursor.data = {name: [value] for name, value in zip("xyz", place, strict=True)}
+        where = dict(zip("xyz", place, strict=True))
+        self.cursor.data = {name: [value] for name, value in where.items()}
+        # the page's script does the same on every move; it has not run yet in a page just opened
+        for part in self.views.values():
+            for span, axis in part.lines:
+                span.location = where[axis]
+            label, name, axis = part.label
+            label.text = f"{name}   {axis} = {where[axis]:.0f} µm"
 
 
-def _told(on_window: Callable[[str], None], view: str) -> Callable[[str, Any, Any], None]:
-    def changed(_attr: str, _old: Any, _new: Any) -> None:
-        on_window(view)
-
-    return changed
+def _nobody(_what: Any) -> None:
+    """Is told nothing."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +20,10 @@ from vortex_model.tissue import tissue_mask
 from vortex_viewer.scene import compose
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.sample import TissueSampler, interpolate
+from vortex_viewer.scene.shelf import Shelf
 from vortex_viewer.state import Point
 
 Bytes = npt.NDArray[np.uint8]
-Made = TypeVar("Made")
 STACK_RATIO = 4.0
 """Planes this many times farther apart than pixels are drawn as planes, not as a volume."""
 PLANE_PIXELS = 1 << 20
@@ -74,44 +72,6 @@ class Gene:
     auto: tuple[float, float]
     histogram: tuple[int, ...]
     units: str
-
-
-class Shelf:
-    """Made things by key, the least recently used dropped; one maker a key at a time."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._things: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.Lock()
-        self._making: dict[Hashable, threading.Lock] = {}
-
-    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What is under ``key``, made when it is not there."""
-        with self._lock:
-            if key in self._things:
-                self._things.move_to_end(key)
-                return cast(Made, self._things[key])
-            gate = self._making.setdefault(key, threading.Lock())
-        with gate:
-            with self._lock:
-                if key in self._things:
-                    return cast(Made, self._things[key])
-            try:
-                thing = make()
-                with self._lock:
-                    self._things[key] = thing
-                    while len(self._things) > self._count:
-                        self._things.popitem(last=False)
-            finally:
-                with self._lock:
-                    self._making.pop(key, None)
-        return thing
-
-    def forget(self, keep: Callable[[Hashable], bool]) -> None:
-        """Drop every key that ``keep`` refuses."""
-        with self._lock:
-            for key in [k for k in self._things if not keep(k)]:
-                del self._things[key]
 
 
 class StudyData:

@@ -1,0 +1,39 @@
+"""What all visitors of a server share; nothing in it is a visitor's choice."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from vortex_model.errors import VortexError
+from vortex_viewer.relay import Relays
+from vortex_viewer.scene.data import Library
+from vortex_viewer.scene.render import RenderThread
+from vortex_viewer.scene.stage import Stage
+from vortex_viewer.scene.stream import warm as warm_stream
+
+
+@dataclass
+class House:
+    """What all visitors of a server share; nothing in it is a visitor's choice."""
+
+    library: Library
+    renderer: RenderThread = field(default_factory=RenderThread)
+    relays: Relays = field(default_factory=Relays)
+    workers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="view")
+    )
+
+    def warm(self) -> None:
+        """Load what the first page needs while nobody waits for it yet."""
+        self.workers.submit(warm_stream)
+        self.renderer.call(lambda: Stage().close())
+        if self.library.names:
+            self.workers.submit(self._open_first)
+
+    def _open_first(self) -> None:
+        with contextlib.suppress(VortexError):  # the page says what is wrong with it
+            data = self.library.open(self.library.names[0])
+            data.solid()
+            data.sheets()

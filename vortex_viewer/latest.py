@@ -1,0 +1,48 @@
+"""Drawing that keeps up: what is asked for during a drawing is drawn once, after it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from vortex_model.errors import VortexError
+
+log = logging.getLogger(__name__)
+
+
+class Latest:
+    """Runs one piece of drawing again and again while asked to, never twice at a time."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]], failed: Callable[[str], None]) -> None:
+        self._work, self._failed = work, failed
+        self._wanted = False
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Draw what is true now; asked during a drawing, draw once more after it."""
+        self._wanted = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    async def wait(self) -> None:
+        """Until all that was asked is drawn."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._wanted = False
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            try:
+                await self._work()
+            except VortexError as error:
+                self._failed(str(error))
+            except Exception as error:  # told to the visitor, and logged whole
+                log.exception("Drawing failed")
+                self._failed(f"Drawing failed ({type(error).__name__}: {error}).")

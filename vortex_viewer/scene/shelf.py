@@ -1,0 +1,42 @@
+"""Made things by key: each made once, whoever asks first, and the oldest dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+Made = TypeVar("Made")
+
+
+class Shelf:
+    """Made things by key, the least recently used dropped; one maker a key at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._things: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._making: dict[Hashable, threading.Lock] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What is under ``key``, made when it is not there."""
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+                return cast(Made, self._things[key])
+            gate = self._making.setdefault(key, threading.Lock())
+        with gate:
+            with self._lock:
+                if key in self._things:
+                    return cast(Made, self._things[key])
+            try:
+                thing = make()
+                with self._lock:
+                    self._things[key] = thing
+                    while len(self._things) > self._count:
+                        self._things.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+        return thing
