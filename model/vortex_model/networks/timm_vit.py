@@ -40,11 +40,6 @@ def vision_transformer(**options: Any) -> Any:
     return _timm().models.vision_transformer.VisionTransformer(**options)
 
 
-def create_model(name: str, **options: Any) -> Any:
-    """``timm.create_model``, without weights from anywhere."""
-    return _timm().create_model(name, pretrained=False, **options)
-
-
 def is_vision_transformer(model: Any) -> bool:
     """Whether this is timm's own VisionTransformer, or a kind of it."""
     return isinstance(model, _timm().models.vision_transformer.VisionTransformer)
