@@ -18,6 +18,7 @@ from vortex_model.study import Study
 from vortex_model.training.finetune import chosen_sections
 from vortex_model.training.model import Model, fit_model
 from vortex_model.training.samples import Sample, gather, study_features
+from vortex_model.training.threads import fitting_threads
 
 DRAWS = 1000
 
@@ -78,8 +79,9 @@ def evaluate(
     baselines: dict[str, dict[str, float]] = {}
     for done, name in enumerate(dict.fromkeys(names)):
         stage = part(progress, 0.5 + 0.5 * done / len(names), 0.5 + 0.5 * (done + 1) / len(names))
-        model = fit_model(sample, panel, partial(create, name), rank, stage)
-        scores = {section: compare(model, held) for section, held in tests.items()}
+        with fitting_threads(len(sample.places)):
+            model = fit_model(sample, panel, partial(create, name), rank, stage)
+            scores = {section: compare(model, held) for section, held in tests.items()}
         if name == predictor:
             sections = scores
         if name in BASELINES:

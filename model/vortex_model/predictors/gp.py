@@ -67,14 +67,14 @@ class GaussianProcess:
         above that.
     """
 
-    code = 1
+    code = 2
 
     def __init__(
         self,
         *,
         features: bool = True,
         place: bool = True,
-        max_learn: int = 500,
+        max_learn: int = 300,
         max_exact: int = 5000,
         inducing: int = 1500,
     ) -> None:

@@ -16,6 +16,7 @@ from vortex_model.training.lattice import predict_lattice
 from vortex_model.training.model import fit_model
 from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
+from vortex_model.training.threads import fitting_threads
 
 CODE = 1
 
@@ -88,17 +89,18 @@ def finetune(
     progress(0.5, "reading sections")
     sample = gather(study, names, features)
     genes = select_genes(sample.measured, panel)
-    model = fit_model(sample, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
-    trust = reliability(
-        sample,
-        genes,
-        lambda: create(predictor),
-        model.basis.rank,
-        part(progress, 0.65, 0.8),
-    )
-    factors, variance, mask, grid = predict_lattice(
-        model.predictor, model.basis.rank, features, sample.measured, part(progress, 0.8, 0.97)
-    )
+    with fitting_threads(len(sample.places)):
+        model = fit_model(sample, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
+        trust = reliability(
+            sample,
+            genes,
+            lambda: create(predictor),
+            model.basis.rank,
+            part(progress, 0.65, 0.8),
+        )
+        factors, variance, mask, grid = predict_lattice(
+            model.predictor, model.basis.rank, features, sample.measured, part(progress, 0.8, 0.97)
+        )
     table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(trust)
     record = PredictionRecord(factors, variance, mask, model.basis.loadings, table, grid)
     progress(0.97, "writing")

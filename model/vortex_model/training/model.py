@@ -16,7 +16,7 @@ from vortex_model.progress import Progress, silent
 from vortex_model.training.samples import Sample
 
 BASIS_GENES = 2000
-MIN_RANK, MAX_RANK = 4, 32
+MIN_RANK, MAX_RANK = 4, 20
 Maker = Callable[[], Predictor]
 
 
@@ -104,7 +104,7 @@ def noise_rank(expression: Floats, section: npt.NDArray[np.int64]) -> int:
 
     Horn's parallel analysis (Psychometrika 30:179, 1965): each gene's values are shuffled over
     the spots of a section, apart from the other genes; a component counts while its singular
-    value is above the shuffled data's. At least 4 and at most 32: what is noise nevertheless,
+    value is above the shuffled data's. At least 4 and at most 20: what is noise nevertheless,
     the predictor shrinks to nothing.
     """
     random = np.random.default_rng(0)
