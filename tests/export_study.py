@@ -78,7 +78,11 @@ def write_prediction(place: Path, grid: Grid, shape) -> None:
         genes,
         lattice,
     )
-    Prediction.write(Study.open(place), Provenance("predictions", {}, {}, 1), record)
+    Prediction.write(
+        Study.open(place),
+        Provenance("predictions", {"made": "export"}, {"shape": list(shape)}, 1),
+        record,
+    )
 
 
 def make_stack(place: Path) -> np.ndarray:

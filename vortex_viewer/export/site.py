@@ -17,15 +17,18 @@ import zarr
 
 from vortex_model.errors import StudyError, VortexError
 from vortex_model.expression import UNITS
+from vortex_model.multiscale import Image
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Study
+from vortex_model.tissue import channel_ranges
 from vortex_viewer import __version__
 from vortex_viewer.export import picture
 from vortex_viewer.export.links import Linked, page
 from vortex_viewer.export.lowrank import LowRank, gene_table, write_lowrank
 from vortex_viewer.export.plan import Part, SizeReport, megabytes, plan_site
 from vortex_viewer.export.pyramid import (
+    Coding,
     Layout,
     Pyramid,
     coded_windows,
@@ -298,6 +301,8 @@ def _write_images(
         ],
         "labels": [],
     }
+    if image.is_rgb:
+        record["glass"] = _glass(image, study.serial, codings)
     if study.label_names:
         labels = group.create_group("labels")
         labels.attrs["ome"] = {"version": "0.5", "labels": list(study.label_names)}
@@ -313,6 +318,18 @@ def _write_images(
         f"studies/{folder}", study.name, grid, [(c.name, c.color) for c in image.channels],
         windows, list(study.label_names), image.is_rgb,
     )  # fmt: skip
+
+
+def _glass(image: Image, serial: bool, codings: list[Coding]) -> list[list[int]]:
+    """Colour of the empty glass of every plane, in codes: what the viewer takes for no tissue."""
+    ranges = channel_ranges(image, serial)
+    return [
+        [
+            int(coding.encode(np.array([high]))[0])
+            for (_, high), coding in zip(plane, codings, strict=True)
+        ]
+        for plane in ranges
+    ]
 
 
 def _write_label(
@@ -348,7 +365,7 @@ def _picture(place: Path, study: Study, lowrank: LowRank | None) -> None:
     if lowrank is not None:
         table = lowrank.prediction.genes.loc[list(lowrank.genes)]
         best = table["reliability"].fillna(-1.0).idxmax()
-        gene = lowrank.prediction.gene(str(best)).values
+        gene = lowrank.prediction.expression({str(best): 1.0}).values  # needs no cache
     pixels = picture.draw(
         study.morphology if study.has_morphology else None,
         gene,

@@ -74,6 +74,7 @@ class App {
     this.#viewer = null;
     this.#store = null;
     delete document.documentElement.dataset.ready;
+    delete document.documentElement.dataset.sharp;
   }
 }
 

@@ -9,6 +9,13 @@ export const PRESETS = {
   xz: { back: [0, -1, 0], up: [0, 0, -1], text: "XZ", title: "Camera along y (2)" },
   yz: { back: [-1, 0, 0], up: [0, 0, -1], text: "YZ", title: "Camera along x (3)" },
 };
+const same = (a, b) =>
+  b !== undefined &&
+  Math.abs(a.height_um / b.height_um - 1) < 1e-6 &&
+  ["focal", "back", "up"].every((name) => {
+    const size = name === "focal" ? a.height_um : 1;
+    return a[name].every((v, i) => Math.abs(v - b[name][i]) < 1e-5 * size);
+  });
 const TURN = 24; // degrees a second
 
 export class Cameras {
@@ -31,7 +38,9 @@ export class Cameras {
   }
 
   #moved(from, state) {
-    if (this.#same) return;
+    // vtk.js also tells of changed clipping ranges, which are no move
+    if (this.#same || same(state, this.now)) return;
+    this.now = state;
     this.#link(from, state);
     if (!this.rotating) this.remember();
   }
@@ -71,7 +80,11 @@ export class Cameras {
     const { back, up } = PRESETS[name];
     const unit = Math.hypot(...back);
     const towards = back.map((v) => v / unit);
-    this.#set({ focal: this.#centre(), back: towards, up, height_um: this.#fit(towards, up) });
+    const height_um = this.#fit(towards, up);
+    // the colour bar stands below the block, so the block stands a little higher
+    const lower = this.study.record.prediction ? 0.05 * height_um : 0;
+    const focal = this.#centre().map((v, i) => v - up[i] * lower);
+    this.#set({ focal, back: towards, up, height_um });
     if (keep) this.store.set({ camera: name === "corner" ? null : this.views[0].cameraState() });
   }
 
@@ -99,6 +112,7 @@ export class Cameras {
 
   #set(camera) {
     this.#same = true;
+    this.now = camera;
     for (const view of this.views) {
       view.setCamera(camera, this.reach);
       view.drawQuick();

@@ -36,7 +36,7 @@ export function grayTable(colours, { opacity, threshold }) {
 export function paint(picture, channels, rgb, numbers, colours, look, tables) {
   const { codes, width, height } = picture;
   const out = new Uint32Array(width * height);
-  if (rgb) paintColour(out, codes, numbers, colours, look);
+  if (rgb) paintColour(out, picture, numbers, colours, look);
   else paintGray(out, codes, tables, numbers, look.table);
   return new ImageData(new Uint8ClampedArray(out.buffer), width, height);
 }
@@ -51,13 +51,14 @@ function paintGray(out, codes, tables, numbers, table) {
   }
 }
 
-/** How opaque a pixel of a stained section is: glass is bright and colourless. */
-export function glassOpacity(r, g, b) {
-  const part = (232 - Math.min(r, g, b)) / 24;
+/** How opaque a pixel of a stained section is: no more light than through the empty glass. */
+export function glassOpacity(r, g, b, [gr, gg, gb] = [245, 245, 245]) {
+  const part = (0.92 - Math.min(r / gr, g / gg, b / gb)) / 0.09;
   return part <= 0 ? 0 : part >= 1 ? 1 : part;
 }
 
-function paintColour(out, [red, green, blue], numbers, colours, { opacity, threshold }) {
+function paintColour(out, { codes, glass: empty }, numbers, colours, { opacity, threshold }) {
+  const [red, green, blue] = codes;
   const covers = Float32Array.from({ length: 256 }, (_, n) =>
     n ? opacity * fade((n - 1) / 254, threshold) : 0,
   );
@@ -65,7 +66,7 @@ function paintColour(out, [red, green, blue], numbers, colours, { opacity, thres
     let r = red[i];
     let g = green[i];
     let b = blue[i];
-    const glass = glassOpacity(r, g, b);
+    const glass = glassOpacity(r, g, b, empty);
     const number = numbers ? numbers[i] : 0;
     const cover = covers[number];
     if (cover > 0) {

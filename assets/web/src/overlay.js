@@ -40,12 +40,21 @@ export class Overlay {
     if (planes) parts.push(...this.#slices(box, cursor, to));
     const c = to(cursor);
     parts.push(svg("circle", { cx: c[0], cy: c[1], r: 4, class: "cursor-dot" }));
+    parts.push(...this.#bar(axes));
+    this.element.replaceChildren(...parts);
+  }
+
+  /** The scale bar; a narrow pane leaves the room to the colour bar. */
+  #bar(axes) {
+    const { view } = this;
+    if (view.width < 400 && view.besideAnother) return [];
     const bar = niceBar(axes.height_um / view.height, 130);
     const right = view.width - 16;
     const bottom = view.height - 18;
-    parts.push(svg("path", { class: "bar", d: `M${right - bar.pixels} ${bottom}H${right}` }));
-    parts.push(text(right - bar.pixels / 2, bottom - 7, bar.text, "bar-text"));
-    this.element.replaceChildren(...parts);
+    return [
+      svg("path", { class: "bar", d: `M${right - bar.pixels} ${bottom}H${right}` }),
+      text(right - bar.pixels / 2, bottom - 7, bar.text, "bar-text"),
+    ];
   }
 
   /** One length along each axis, on the edge of the outline that is nearest to the lower left. */
@@ -72,6 +81,7 @@ export class Overlay {
       const outward = (x - centre[0]) / off;
       const words = text(x + outward * 12, y + ((y - centre[1]) / off) * 16 + 4, label,
         `edge-text axis-${NAMES[axis]}`);
+      if (outward < -0.3) words.setAttribute("x", Math.max(64, x + outward * 12));
       words.classList.add(outward < -0.3 ? "ends" : outward > 0.3 ? "starts" : "middles");
       return [words];
     });

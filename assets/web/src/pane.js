@@ -133,6 +133,7 @@ export class SlicePane {
     const numbers = gene
       ? paintIndices(gene, this.view, this.cutUm, picture, look.window)
       : study.classNumbers?.(this.view, this.cutUm, picture) ?? null;
+    picture.glass = study.glassAt(study.cursor[2]);
     const pixels = paint(
       picture, study.channels, study.rgb, numbers, look.colours, look, study.tables,
     );
@@ -143,7 +144,9 @@ export class SlicePane {
     const sheet = this.#sheet(picture.width, picture.height);
     sheet.getContext("2d").putImageData(pixels, 0, 0);
     const context = this.canvas.getContext("2d");
-    context.imageSmoothingEnabled = picture.dx / frame.um < 6;
+    // sections that lie far apart are bands, not a smear between them
+    const apart = study.stack && this.axes.down === 0;
+    context.imageSmoothingEnabled = !apart && picture.dx / frame.um < 6;
     context.imageSmoothingQuality = "high";
     context.clearRect(0, 0, width, height);
     const scale = ratio / frame.um;

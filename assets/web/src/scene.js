@@ -3,6 +3,7 @@
 import { ClassLegend, classLook } from "./classes.js";
 import { paint } from "./compose.js";
 import { h } from "./dom.js";
+import { Grid } from "./grid.js";
 import { MultiscaleImage } from "./image.js";
 import { paintIndices } from "./lattice.js";
 import { Overlay } from "./overlay.js";
@@ -10,7 +11,7 @@ import { SheetLayer } from "./sheets.js";
 import { View3D, has3D } from "./view3d.js";
 import { VolumeLayer } from "./volume.js";
 
-const VOXELS = { software: 4e6, hardware: 24e6 };
+const VOXELS = { software: 9e6, hardware: 32e6 };
 const SHEET_PIXELS = 700_000;
 const SHARP_BYTES = 160e6;
 
@@ -20,12 +21,14 @@ export class Scene {
   constructor(viewer) {
     Object.assign(this, { viewer, study: viewer.study, store: viewer.store });
     this.left = h("div.view3d");
-    this.right = h("div.view3d.labels-view", { hidden: true });
+    this.rightPicture = h("div.view3d");
     this.classes = new ClassLegend(viewer.store);
+    // beside the picture, not in it: vtk.js keeps every press that its container gets
+    this.right = h("div.labels-view", { hidden: true }, this.rightPicture, this.classes.element);
     viewer.hero3d.prepend(h("div.views3d", {}, this.left, this.right));
-    this.right.append(this.classes.element);
     this.views = [];
     this.overlays = [];
+    this.beside = null; // the labels that stand beside the block
   }
 
   /** Make the left pane; the page must hold it. Without WebGL the slices go on alone. */
@@ -55,6 +58,12 @@ export class Scene {
     return this.views[0]?.software ? VOXELS.software : VOXELS.hardware;
   }
 
+  /** Where genes will be, so that the first one changes no shader. */
+  get #lattice() {
+    const levels = this.study.record.prediction?.levels;
+    return levels ? new Grid(levels[0]) : null;
+  }
+
   /** The coarsest level: the first picture. */
   async first() {
     const { image } = this.study;
@@ -72,21 +81,28 @@ export class Scene {
       await this.#morphology(level);
     } else {
       const target = image.levelWithin(this.#limit);
-      for (let level = image.levels.length - 2; level >= target; level--) {
-        // one step between coarse and fine is enough to look steady
-        if (level !== target && image.levels[level].voxels * 4 > image.levels[target].voxels) continue;
+      const voxels = (level) => image.levels[level].voxels;
+      // one picture between the first and the best; each costs a shader and an upload
+      const middle = image.levels.findIndex((_, l) => voxels(l) * 8 <= voxels(target));
+      const steps = middle > target && voxels(middle) > 2e5 ? [middle, target] : [target];
+      for (const level of steps) {
+        if (level >= this.level) continue;
         await image.whole(level);
         await this.#morphology(level);
       }
     }
     this.viewer.panes.forEach((pane) => pane.draw());
-    const bytes = (level) => image.levels[level].voxels * image.channels.length;
-    const sharp = image.levels.findIndex((_, level) => bytes(level) <= SHARP_BYTES);
-    const seen = Math.max(sharp, ...this.viewer.panes.slice(0, 1).map((p) => p.wanted ?? 0));
-    if (seen >= 0 && !image.resident.has(seen)) {
-      await image.whole(seen);
-      this.viewer.panes.forEach((pane) => pane.draw());
-    }
+  }
+
+  /** Keep a sharp level whole, so that slices scroll without waiting; not where data is dear. */
+  async sharp() {
+    const { image } = this.study;
+    if (!image || navigator.connection?.saveData) return;
+    const bytes = (grid) => grid.voxels * image.channels.length;
+    const level = image.levels.findIndex((grid) => bytes(grid) <= SHARP_BYTES);
+    if (level < 0 || image.resident.has(level)) return;
+    await image.whole(level);
+    this.viewer.panes.forEach((pane) => pane.draw());
   }
 
   async #morphology(level) {
@@ -103,7 +119,7 @@ export class Scene {
       op: "solid", volumes, channels, rgb, shape: grid.shape, spacing: grid.spacing,
     });
     if (level > this.level) return; // a finer one has come meanwhile
-    this.layer.setSolid(solid, grid);
+    this.layer.setSolid(solid, grid, this.#lattice);
     this.layer.setLook(this.study.look);
     this.layer.setCrop(this.study.crop);
     this.views[0].drawNow();
@@ -137,6 +153,7 @@ export class Scene {
       const z_um = grid.um(0, plane);
       const window = { across: [grid.low(2), grid.high(2)], down: [grid.low(1), grid.high(1)] };
       const picture = image.slice("xy", z_um, window, this.level);
+      picture.glass = study.glassAt(z_um);
       const numbers = gene ? paintIndices(gene, "xy", z_um, picture, look.window) : null;
       const pixels = paint(picture, study.channels, study.rgb, numbers, look.colours, look, study.tables);
       return { z_um, image: pixels, x: [grid.low(2), grid.high(2)], y: [grid.low(1), grid.high(1)] };
@@ -184,9 +201,15 @@ export class Scene {
     const { labels, hidden } = this.store.state;
     const record = (this.study.record.labels ?? []).find((l) => l.name === labels);
     this.right.hidden = !record;
-    if (record) this.labelLayer ??= this.#pane(this.right, true);
+    if (record) this.labelLayer ??= this.#pane(this.rightPicture, true);
     if (this.views[1]) this.views[1].hidden = !record;
+    this.views[0].besideAnother = Boolean(record);
     this.views.forEach((view) => view.resize());
+    if (this.beside !== labels) {
+      this.beside = labels;
+      // the panes have another shape now: show the whole block unless the visitor chose a view
+      if (!this.store.state.camera) this.viewer.cameras.preset("corner", false);
+    }
     if (!record) return;
     this.classes.show(record, hidden);
     const image = this.#labelImage(record);

@@ -37,7 +37,7 @@ export class SheetLayer {
             originalValue: "//VTK::TCoord::Impl",
             replaceFirst: true,
             replacementValue:
-              "//VTK::TCoord::Impl\n  if (gl_FragData[0].a < 0.35) discard;\n  gl_FragData[0].a = 1.0;",
+              "//VTK::TCoord::Impl\n  if (opacity < 0.35) discard;\n  opacity = 1.0;",
             replaceAll: true,
           },
         ],
@@ -47,14 +47,12 @@ export class SheetLayer {
     actor.setMapper(mapper);
     actor.getProperty().setLighting(false);
     actor.setForceOpaque(true);
-    const texture = vtkTexture.newInstance();
-    texture.setInterpolate(true);
-    actor.addTexture(texture);
     this.view.renderer.addActor(actor);
-    return { source, mapper, actor, texture };
+    return { source, mapper, actor, texture: null };
   }
 
-  #fill({ source, texture }, { z_um, image, x, y }) {
+  #fill(sheet, { z_um, image, x, y }) {
+    const { source, actor } = sheet;
     const z = z_um * this.depth;
     source.setOrigin(x[0], y[0], z);
     source.setPoint1(x[1], y[0], z);
@@ -67,7 +65,16 @@ export class SheetLayer {
         values: new Uint8Array(image.data.buffer),
       }),
     );
+    // a texture's storage cannot change its size: each picture gets one of its own
+    const texture = vtkTexture.newInstance();
+    texture.setInterpolate(true);
     texture.setInputData(data);
+    if (sheet.texture) {
+      actor.removeTexture(sheet.texture);
+      sheet.texture.delete();
+    }
+    actor.addTexture(texture);
+    sheet.texture = texture;
   }
 
   setCrop(box) {

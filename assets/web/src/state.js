@@ -106,7 +106,7 @@ export function format(state) {
 export class Store {
   #listeners = new Set();
   #timer = 0;
-  #written = "";
+  #written = null;
 
   constructor(state) {
     this.state = Object.freeze({ ...state });

@@ -101,6 +101,13 @@ export class StudyModel {
     this.store.set({ cursor_um: held });
   }
 
+  /** Colour of the empty glass at a depth. */
+  glassAt(z_um) {
+    const { glass } = this.record;
+    if (!glass) return undefined;
+    return glass[glass.length === 1 ? 0 : this.grid.nearest(0, z_um)];
+  }
+
   /** An empty slice where there is no morphology. */
   blank(view) {
     const { down, across } = VIEWS[view];

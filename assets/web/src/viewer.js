@@ -103,6 +103,8 @@ export class Viewer {
     }
     await this.scene.better();
     document.documentElement.dataset.ready = "full";
+    await this.scene.sharp();
+    document.documentElement.dataset.sharp = "true";
   }
 
   #about() {
@@ -161,12 +163,11 @@ export class Viewer {
     if (any("labels", "hidden")) {
       this.#arrange();
       this.scene.setLabels().catch((error) => this.fail(error));
-      // the panes have another shape now: show the whole block unless the visitor chose a view
-      if (any("labels") && !this.store.state.camera) this.cameras.preset("corner", false);
     }
     if (any("pane")) this.#arrange();
-    this.controls.show();
-    this.geneList?.show();
+    if (any("gene")) this.geneList?.show();
+    // the crosshair and the camera move many times a second and no control shows them
+    if ([...changed].some((name) => name !== "cursor_um" && name !== "camera")) this.controls.show();
   }
 
   #arrange() {

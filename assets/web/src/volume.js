@@ -67,12 +67,13 @@ export class VolumeLayer {
   }
 
   /** Morphology: gray and light by voxel, interleaved. */
-  setSolid(solid, grid) {
+  setSolid(solid, grid, lattice = null) {
+    this.lattice = lattice ?? grid;
     this.solid = solid;
     this.grid = grid;
     const first = image(solid, 2, grid);
     this.mapper.setInputData(first, 0);
-    if (!this.gene) this.#setSecond(new Uint8Array(2), { shape: [1, 1, 1], ...span(grid) });
+    if (!this.gene) this.#setSecond(new Uint8Array(2), nothing(this.lattice));
     const finest = Math.min(...grid.spacing);
     const step = finest * (this.labels ? 0.6 : this.view.software ? 1.3 : 0.7);
     this.mapper.setSampleDistance(step);
@@ -88,7 +89,7 @@ export class VolumeLayer {
   setGene(gene) {
     this.gene = gene;
     if (gene) this.#setSecond(gene.texture, gene.grid);
-    else this.#setSecond(new Uint8Array(2), { shape: [1, 1, 1], ...span(this.grid) });
+    else this.#setSecond(new Uint8Array(2), nothing(this.lattice));
     this.#shader();
   }
 
@@ -248,8 +249,10 @@ export class VolumeLayer {
 const node = (x, [r, g, b]) => ({ x, r, g, b, midpoint: 0.5, sharpness: 0 });
 const point = (x, y) => ({ x, y, midpoint: 0.5, sharpness: 0 });
 
-function span(grid) {
+/** One empty token as large as a lattice. */
+function nothing(grid) {
   return {
+    shape: [1, 1, 1],
     spacing: [0, 1, 2].map((a) => grid.size(a)),
     origin: [0, 1, 2].map((a) => (grid.low(a) + grid.high(a)) / 2),
   };
