@@ -265,6 +265,20 @@ def evaluate(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, YAML; see model/recipes.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the run: weights, logs, checkpoint.")],
+    devices: Annotated[int, typer.Option(help="How many devices share the work.")] = 1,
+) -> None:
+    """Pretrain a 3D encoder on many studies; a stopped run goes on from its checkpoint."""
+    from vortex_model.training.pretrain import pretrain as run
+
+    with terminal.progress("Pretraining") as report:
+        weights = run(recipe, out, report, devices=devices)
+    typer.echo(f"Wrote {weights}. Next: vortex-viewer features STUDY --encoder vortex:{weights}")
+
+
+@app.command()
 def encoders(as_json: AsJson = False) -> None:
     """List the image encoders, and which of them can be used now."""
     from vortex_model.encoders import available

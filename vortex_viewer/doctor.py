@@ -14,7 +14,7 @@ from typing import Literal
 State = Literal["ok", "absent", "broken"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "firefox")
-EXTRAS = {"spatialdata": "spatialdata", "notebook": "jupyterlab"}
+EXTRAS = {"spatialdata": "spatialdata", "train": "lightning_fabric", "notebook": "jupyterlab"}
 
 
 @dataclass(frozen=True)

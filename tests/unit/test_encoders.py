@@ -258,7 +258,7 @@ def test_the_cheap_blur_is_a_gaussian_one() -> None:
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small vision transformer in the hub's format: config.json and model.safetensors."""
-    from vortex_model.encoders.torchvision_shim import import_torchvision
+    from vortex_model.torchvision_shim import import_torchvision
 
     import_torchvision()
     import timm

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vortex_model.encoders.torchvision_shim import import_torchvision
 from vortex_model.errors import UnknownNameError, VortexError
+from vortex_model.torchvision_shim import import_torchvision
 
 FILES = ("model.safetensors", "pytorch_model.bin", "model.bin")
 SPARE = ("head", "fc_norm", "mask_token", "pre_logits", "decoder", "cls_head", "dino_head")

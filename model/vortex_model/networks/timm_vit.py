@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-_kept: list[Any] = []
+from vortex_model.torchvision_shim import import_torchvision
 
 
 @cache
 def _timm() -> Any:
-    """Import timm.
-
-    A CPU torch beside a torchvision that was built for CUDA cannot load torchvision's operators;
-    its Python part, all that timm needs, imports once their schemas exist (EVIDENCE 1).
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library: Any = cast(Any, torch.library.Library)("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _kept.append(library)  # the schemas live as long as it does
-        import torchvision  # noqa: F401
+    import_torchvision()
     import timm
 
     return timm
