@@ -79,13 +79,14 @@ def spots(
         return np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros(0)
     points = np.vstack([s.points_um for s in found])
     sizes = np.concatenate([np.full(len(s.points_um), s.diameter_um) for s in found])
-    return points, _colours(np.concatenate([s.values for s in found]), look(state, gene)), sizes
+    values, shown = np.concatenate([s.values for s in found]), look(state, gene)
+    return points, _colours(values, shown), sizes * _share(values, shown)
 
 
 def spots_in_plane(
     data: StudyData, state: ViewState, gene: Gene | None, z_um: float
-) -> tuple[Spots, list[str]] | None:
-    """The measured section that lies in the slice at ``z_um``, and its spots' colours."""
+) -> tuple[Spots, list[str], npt.NDArray[np.float64]] | None:
+    """The section that lies in the slice at ``z_um``; its spots' colours and radii."""
     if state.gene is None:
         return None
     best: Spots | None = None
@@ -99,8 +100,9 @@ def spots_in_plane(
             best = found
     if best is None:
         return None
-    colours = _colours(best.values, look(state, gene))
-    return best, [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours]
+    shown = look(state, gene)
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in _colours(best.values, shown)]
+    return best, colours, best.diameter_um / 2 * _share(best.values, shown)
 
 
 def slice_picture(
@@ -109,6 +111,12 @@ def slice_picture(
     """One orthogonal slice through the crosshair."""
     where = {"xy": place[2], "xz": place[1], "yz": place[0]}[view]
     return cut(data, view, where, window, gene, look(state, gene), state.prediction)
+
+
+def _share(values: npt.NDArray[Any], shown: compose.Look) -> npt.NDArray[np.float64]:
+    """Part of its diameter that a spot is drawn with: small where expression is hidden too."""
+    part = (values - shown.window[0]) / (shown.window[1] - shown.window[0])
+    return np.asarray(0.35 + 0.65 * compose.fade(part, shown.threshold), np.float64)
 
 
 def _colours(values: npt.NDArray[Any], shown: compose.Look) -> Bytes:

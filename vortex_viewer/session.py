@@ -433,7 +433,7 @@ class Session:
         def put() -> None:
             part.show(picture)
             if view == "xy":
-                part.show_spots(*(found or (None, [])))
+                part.show_spots(found)
 
         self.on_page(put)
 

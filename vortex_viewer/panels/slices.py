@@ -144,16 +144,17 @@ class Slice:
             "dh": [y1 - y0],
         }
 
-    def show_spots(self, spots: Spots | None, colours: list[str]) -> None:
-        """Show the measured spots of a section that lies in this slice."""
-        if spots is None:
+    def show_spots(self, found: tuple[Spots, list[str], Any] | None) -> None:
+        """Show the measured spots of a section that lies in this slice: colours and radii."""
+        if found is None:
             if len(self.spots.data["x"]):
                 self.spots.data = {"x": [], "y": [], "r": [], "colour": []}
             return
+        spots, colours, radii = found
         self.spots.data = {
             "x": spots.points_um[:, 0],
             "y": spots.points_um[:, 1],
-            "r": np.full(len(colours), spots.diameter_um / 2),
+            "r": radii,
             "colour": colours,
         }
 

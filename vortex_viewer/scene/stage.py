@@ -206,7 +206,13 @@ class Stage:
                 keep &= (points_um[:, axis] >= low) & (points_um[:, axis] <= high)
         if not keep.any():
             return
-        points = points_um[keep] * (1.0, 1.0, self._depth)
+        points = points_um[keep]
+        if self._crop is not None:
+            # on a cut they lie a little before it, or the cut would swallow half of each
+            low, high = self._crop[2]
+            points[points[:, 2] == low, 2] -= 0.8 * self._step_um
+            points[points[:, 2] == high, 2] += 0.8 * self._step_um
+        points = points * (1.0, 1.0, self._depth)
         sides = 14 if len(points) < 20_000 else 4
         turn = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
         ring = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])

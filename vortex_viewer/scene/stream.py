@@ -41,7 +41,7 @@ class Stream:
         self, renderer: RenderThread, on_camera: Callable[[Camera, float, bool], None]
     ) -> None:
         self.token = secrets.token_hex(16)  # the client lower-cases its address
-        self.secret = secrets.token_urlsafe(18)
+        self.secret = secrets.token_hex(16)
         self.stage: Stage | None = None
         self.camera: Camera | None = None
         self.depth = 1.0
@@ -204,7 +204,7 @@ class Stream:
             )
         # the command line is ours, not trame's
         server.cli.parse_known_args = functools.partial(
-            server.cli.parse_known_args, ["--authKey", self.secret]
+            server.cli.parse_known_args, [f"--authKey={self.secret}"]
         )
         server.controller.on_server_bind.add(self._bound)
         server.controller.on_server_ready.add(self._register)
