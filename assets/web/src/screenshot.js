@@ -64,7 +64,7 @@ function legend(context, viewer, width, stage) {
   const { gene, look } = viewer.study;
   if (!gene) return;
   const hero = viewer.stage.querySelector(".hero").getBoundingClientRect();
-  const bar = [hero.left - stage.left + PAD, hero.bottom - stage.top - 58, 220, 10];
+  const bar = [hero.left - stage.left + PAD, hero.bottom - stage.top - 70, 220, 10];
   const ramp = context.createLinearGradient(bar[0], 0, bar[0] + bar[2], 0);
   for (let i = 0; i <= 16; i++) {
     const at = 3 * Math.round((i / 16) * 255);
@@ -79,10 +79,9 @@ function legend(context, viewer, width, stage) {
   context.fillText(look.window[0].toPrecision(3), bar[0], bar[1] + 26);
   context.textAlign = "right";
   context.fillText(look.window[1].toPrecision(3), bar[0] + bar[2], bar[1] + 26);
-  context.textAlign = "center";
-  context.fillStyle = QUIET;
-  context.fillText(viewer.study.units, bar[0] + bar[2] / 2, bar[1] + 26);
   context.textAlign = "left";
+  context.fillStyle = QUIET;
+  context.fillText(viewer.study.units, bar[0], bar[1] + 44);
 }
 
 function words(context, viewer, width, height) {
