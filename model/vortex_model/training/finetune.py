@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from vortex_model.errors import UnknownNameError, VortexError
@@ -13,12 +14,13 @@ from vortex_model.predictors import create
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
 from vortex_model.training.lattice import predict_lattice
+from vortex_model.training.levels import level_factors
 from vortex_model.training.model import fit_model
 from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
 from vortex_model.training.threads import fitting_threads
 
-CODE = 1
+CODE = 2
 
 
 def finetune(
@@ -101,8 +103,18 @@ def finetune(
         factors, variance, mask, grid = predict_lattice(
             model.predictor, model.basis.rank, features, sample.measured, part(progress, 0.8, 0.97)
         )
+    levels, level_loadings = level_factors(
+        sample.measured, genes, model.basis.mean, grid.axis_um(0), mask
+    )
     table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(trust)
-    record = PredictionRecord(factors, variance, mask, model.basis.loadings, table, grid)
+    record = PredictionRecord(
+        factors=np.concatenate([factors, levels]),
+        variance=np.concatenate([variance, np.zeros_like(levels)]),
+        mask=mask,
+        loadings=np.vstack([model.basis.loadings, level_loadings]),
+        genes=table,
+        grid=grid,
+    )
     progress(0.97, "writing")
     name = Prediction.write(study, provenance, record)
     progress(1.0, "the prediction is ready")
