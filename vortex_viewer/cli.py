@@ -6,7 +6,7 @@ import json
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -276,6 +276,55 @@ def pretrain(
     with terminal.progress("Pretraining") as report:
         weights = run(recipe, out, report, devices=devices)
     typer.echo(f"Wrote {weights}. Next: vortex-viewer features STUDY --encoder vortex:{weights}")
+
+
+export = typer.Typer(no_args_is_help=True, help="Write a study out to show it elsewhere.")
+app.add_typer(export, name="export")
+
+
+@export.callback()
+def export_root() -> None:
+    """Write a study out to show it elsewhere."""
+
+
+@export.command()
+def site(
+    studies: Annotated[list[Path], typer.Argument(help="Studies, then the folder to make.")],
+    genes: Annotated[
+        str | None, typer.Option(help="Genes to keep, separated by commas; all by default.")
+    ] = None,
+    max_size: Annotated[
+        float | None, typer.Option(help="Refuse to write more than so many megabytes.")
+    ] = None,
+    layout: Annotated[
+        Literal["shards", "chunks"],
+        typer.Option(help="shards: few files; chunks: for hosts without range requests."),
+    ] = "shards",
+    leave_out: Annotated[
+        int, typer.Option(help="How many of the morphology's finest levels to leave out.")
+    ] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export.")] = False,
+) -> None:
+    """Make a folder that any static host shows, without a server: STUDY... DEST."""
+    from vortex_viewer.export import export_site, plan_site
+
+    if len(studies) < 2:
+        raise VortexError("Name the studies, then the folder to make: export site A.zarr OUT.")
+    *chosen, dest = studies
+    kept = names(genes)
+    typer.echo(str(plan_site(chosen, genes=kept, layout=layout, leave_out=leave_out)))
+    with terminal.progress("Exporting") as report:
+        made = export_site(
+            chosen,
+            dest,
+            genes=kept,
+            max_size=None if max_size is None else int(max_size * 1e6),
+            layout=layout,
+            leave_out=leave_out,
+            overwrite=overwrite,
+            progress=report,
+        )
+    typer.echo(f"Wrote {made}. Try it: python -m http.server --directory {made}")
 
 
 @app.command()

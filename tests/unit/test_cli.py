@@ -73,6 +73,20 @@ def test_finetune_then_evaluate(phantom_copy):
     assert result["predictor"] == "gp" and "vortex-viewer" in result["versions"]
 
 
+def test_export_writes_a_folder_and_tells_its_size_first(phantom, tmp_path):
+    told = run("export", "site", phantom, tmp_path / "site", "--layout", "chunks").stdout
+    assert "morphology" in told and "http.server" in told
+    assert (tmp_path / "site" / "index.html").exists()
+    said = run("export", "site", phantom, tmp_path / "site", ok=False).stderr
+    assert "--overwrite" in said or "exists" in said
+    assert (
+        "MB"
+        in run(
+            "export", "site", phantom, tmp_path / "small", "--max-size", "0.001", ok=False
+        ).stderr
+    )
+
+
 def test_an_unknown_section_is_told_with_those_that_exist(phantom):
     said = run("finetune", phantom, "--sections", "S9", ok=False).stderr
     assert "S9" in said and "S1" in said
