@@ -1,11 +1,14 @@
 """Peak memory of import, features and serve, each in a process of its own; writes docs/memory.md.
 
-Usage: python tests/bench/memory.py [--data DIR] [--keep DIR] [brain] [phantom]
+Usage: python tests/bench/memory.py [--data DIR] [--keep DIR] [--steps STEPS] [brain] [phantom]
+
+Rows that are not measured anew are taken from docs/memory.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -14,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -85,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--keep", type=Path, help="keep the studies here")
+    parser.add_argument("--steps", default="import,features,serve", help="with --keep: some only")
     parser.add_argument("which", nargs="*", default=["brain", "phantom"])
     options = parser.parse_args()
     work = options.keep or Path(tempfile.mkdtemp(prefix="vortex-memory-"))
@@ -103,20 +107,25 @@ def main() -> None:
             f"demo {phantom} --size 154,857,1000 --voxel 4,4,4 --no-finetune --overwrite",
         ),
     }
-    rows: list[Row] = []
+    record = ROOT / "docs" / "memory.json"
+    known = [Row(**row) for row in json.loads(record.read_text())] if record.exists() else []
+    rows = {(row.study, row.step): row for row in known}
     for which in options.which:
         title, study, make = imports[which]
-        for step, command in (("import", make), ("features", f"features {study}")):
-            seconds, peak = peak_of([PROGRAM, *command.split()], env)
+        commands = {"import": make, "features": f"features {study}", "serve": f"serve {study.name}"}
+        for step in options.steps.split(","):
+            command = commands[step]
+            if step == "serve":
+                seconds, peak = peak_of_serving(study, env)
+            else:
+                seconds, peak = peak_of([PROGRAM, *command.split()], env)
             shown = command.replace(f"{work}/", "").replace(str(options.data), "../shared/data")
-            rows.append(Row(title, step, f"vortex-viewer {shown}", seconds, peak))
-            print(rows[-1], file=sys.stderr)  # noqa: T201
-        seconds, peak = peak_of_serving(study, env)
-        rows.append(Row(title, "serve", f"vortex-viewer serve {study.name}", seconds, peak))
-        print(rows[-1], file=sys.stderr)  # noqa: T201
+            rows[title, step] = Row(title, step, f"vortex-viewer {shown}", seconds, peak)
+            print(rows[title, step], file=sys.stderr)  # noqa: T201
+    record.write_text(json.dumps([asdict(row) for row in rows.values()], indent=1) + "\n")
     if options.keep is None:
         shutil.rmtree(work)
-    (ROOT / "docs" / "memory.md").write_text(page_of(rows))
+    (ROOT / "docs" / "memory.md").write_text(page_of(list(rows.values())))
 
 
 def page_of(rows: list[Row]) -> str:

@@ -6,6 +6,7 @@ reads what a single run would have read.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ Batch = dict[str, Tensor]
 MASKED, ALIGNED = 1, 2
 
 
-class _Samples(Dataset[Sample]):
+class _Samples(Dataset[Sample], ABC):
     """What both stages share: studies, augmentations, and a generator a sample."""
 
     stage: int
@@ -43,9 +44,9 @@ class _Samples(Dataset[Sample]):
         rng = np.random.default_rng([self.recipe.seed, self.stage, number])
         return self.draw(rng)
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> Sample:
         """One sample."""
-        raise NotImplementedError
 
     def matrix(self, volume: Volume, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         """A random pose's matrix for this study."""
