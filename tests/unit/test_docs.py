@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
+
+from vortex_model import io
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,3 +30,12 @@ def test_python_blocks_run(page, phantom, tmp_path, monkeypatch):
     names = {"__name__": "__main__"}
     for code in BLOCK.findall(page.read_text()):
         exec(compile(code, page.name, "exec"), names)
+
+
+def test_the_manifest_of_the_readme_lacks_nothing_but_its_files(tmp_path):
+    text = re.search(r"^ +```yaml\n(.*?)^ +```", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+    manifest = tmp_path / "block.yaml"
+    manifest.write_text(textwrap.dedent(text))
+    problems = io.check(manifest, None)
+    assert len(problems) == 2
+    assert all("there is no" in problem for problem in problems)
