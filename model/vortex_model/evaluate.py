@@ -15,10 +15,10 @@ from vortex_model.metrics import interval, noise_ceiling, pearson, resampled_pea
 from vortex_model.predictors import BASELINES, create
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Study
+from vortex_model.threads import fitting_threads
 from vortex_model.training.finetune import chosen_sections
 from vortex_model.training.model import Model, fit_model
 from vortex_model.training.samples import Sample, gather, study_features
-from vortex_model.training.threads import fitting_threads
 
 DRAWS = 1000
 

@@ -19,6 +19,7 @@ from vortex_model.encoders.tiling import Job
 from vortex_model.grid import Grid
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
+from vortex_model.threads import single_threaded_blas
 
 CODE = 2
 CLIP = 6.0
@@ -84,7 +85,7 @@ def compute_features(
     if study.has_derived("features", provenance.id):
         progress(1.0, "features are there already")
         return provenance.id
-    with study.resuming(provenance) as group:
+    with study.resuming(provenance) as group, single_threaded_blas():
         if "features" not in group.attrs:
             job = Job(group, layout, image)
             job.encode(part(progress, 0.0, 0.85))

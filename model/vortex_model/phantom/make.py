@@ -26,6 +26,7 @@ from vortex_model.phantom.noise import Axes, Floats
 from vortex_model.phantom.spec import PhantomSpec
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study, StudyInfo
+from vortex_model.threads import single_threaded_blas
 
 CODE = 2
 """Raised by hand whenever the same spec would give other numbers."""
@@ -63,7 +64,7 @@ def make_phantom(
         licence="CC0-1.0",
         notes={f"class {number}": name for number, name in enumerate(an.CLASSES)},
     )
-    with Study.create(path, info, overwrite=overwrite) as study:
+    with Study.create(path, info, overwrite=overwrite) as study, single_threaded_blas():
         progress(0.0, "growing glands and vessels")
         anatomy = Anatomy(spec.grid.extent_um, style, spec.seed)
         study.write_morphology(LightSheet(anatomy, spec.grid), part(progress, 0.02, 0.75))

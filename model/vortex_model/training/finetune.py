@@ -13,12 +13,12 @@ from vortex_model.prediction import Prediction, PredictionRecord
 from vortex_model.predictors import create
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
+from vortex_model.threads import fitting_threads
 from vortex_model.training.lattice import predict_lattice
 from vortex_model.training.levels import level_factors
 from vortex_model.training.model import fit_model
 from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
-from vortex_model.training.threads import fitting_threads
 
 CODE = 2
 
