@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from vortex_model.encoders import Block, Subject, available, create
+from vortex_model.encoders import Block, Subject, available, create, vocabulary
 from vortex_model.encoders.pixels import area_matrix, resample, to_rgb
 from vortex_model.encoders.pooling import blur, gaussian
 from vortex_model.encoders.texture_maps import Scales
@@ -189,6 +189,63 @@ def test_scales_finer_than_the_voxels_are_left_out() -> None:
         "25 um", "50 um", "100 um", "200 um", "400 um", "800 um"
     ]  # fmt: skip
     assert list(dict.fromkeys(windows[120.0])) == ["120 um", "400 um", "800 um", "1.6e+03 um"]
+
+
+# -- visual words ----------------------------------------------------------------------------
+
+
+def some_words(words: int = 6) -> vocabulary.Vocabulary:
+    """Random words, learned from random patches as the encoder learns them."""
+    random = np.random.default_rng(5)
+    turns = vocabulary._turns()
+    patches = random.normal(size=(400, vocabulary.PATCH**2 * vocabulary.CHANNELS))
+    patches += 3 * random.normal(size=(400, 1))
+    mean, whiten, back = vocabulary._whitening(patches, turns)
+    atoms = random.normal(size=(words, whiten.shape[1])) @ back.T
+    turned = np.stack([atoms[:, t] @ whiten for t in turns], axis=1)
+    arrays = (mean, whiten, turned.reshape(8 * words, -1), np.zeros(words), np.eye(words))
+    return vocabulary.Vocabulary(*(a.astype(np.float32) for a in arrays))
+
+
+def test_words_know_no_turn() -> None:
+    """A patch answers the same, turned by 90 degrees or mirrored, and not as another patch."""
+    words = some_words()
+    side = vocabulary.PATCH
+    patches = (
+        np.random.default_rng(6)
+        .normal(size=(20, side, side, vocabulary.CHANNELS))
+        .astype(np.float32)
+    )
+    straight = words.responses(patches.reshape(20, -1))
+    assert straight.std(axis=0).min() > 0.01
+    for turn in range(4):
+        for mirror in (1, -1):
+            moved = np.rot90(patches, turn, axes=(1, 2))[:, :, ::mirror]
+            found = words.responses(np.ascontiguousarray(moved).reshape(20, -1))
+            assert np.abs(found - straight).max() < 1e-3
+
+
+def test_a_word_answers_most_to_itself() -> None:
+    words = some_words()
+    own = words.turned.reshape(-1, 8, words.turned.shape[1])[:, 3]
+    patches = own @ np.linalg.pinv(words.whiten) + words.mean
+    assert (words.responses(patches).argmax(axis=1) == np.arange(len(own))).all()
+
+
+def test_kmeans_puts_turned_copies_together() -> None:
+    """Two shapes in eight turns each make two words, not sixteen."""
+    random = np.random.default_rng(7)
+    shapes = 5 * random.normal(size=(2, 8, 10)).astype(np.float32)
+    which = np.arange(300) % 2
+    start = random.integers(0, 8, 300)
+    # A cyclic group stands in for the turns: copy t of a patch that was turned by s is s + t.
+    places = np.stack([shapes[which, (start + t) % 8] for t in range(8)])
+    words = vocabulary._cluster(places)
+    used = {
+        int(np.argmin([min(((w - shapes[k]) ** 2).sum(axis=1)) for k in (0, 1)])) for w in words
+    }
+    nearest = [min(((w - shapes.reshape(-1, 10)) ** 2).sum(axis=1)) for w in words]
+    assert used == {0, 1} and max(nearest) < 1e-6
 
 
 # -- texture on volumes ----------------------------------------------------------------------

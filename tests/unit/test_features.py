@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import ndimage
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from vortex_model.encoders import create, tiling
 from vortex_model.encoders.layout import plan
@@ -70,6 +72,15 @@ def make(
             counts.obsm["spatial"] = points
             study.write_section(name, counts, spot_diameter_um=diameter)
     return Study.open(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rounds() -> Iterator[None]:
+    """Words that are learned in a hurry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vortex_model.encoders.vocabulary.ROUNDS", 2)
+        patch.setattr("vortex_model.encoders.dictionary.SITES", 24)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +193,50 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     serial.remove_derived("features", name)
 
 
+def test_words_are_learned_once_and_alike_whatever_the_threads(serial: Study) -> None:
+    """The same block, the same words: also where the linear algebra has more threads."""
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            features, stored = compute_once(serial, spacing_um=24.0)
+        found.append(stored)
+    assert found[0] == found[1]
+    words = [i for i, g in enumerate(features.groups) if g.startswith("words")]
+    values = np.asarray(features.array)[words][:, features.mask]
+    assert len(words) > 100 and np.median(values.std(axis=1)) > 0.01
+
+
+def test_words_tell_tissues_apart(serial: Study, serial_features: Features) -> None:
+    """Nuclei are thrice as many on the left: so differ its patterns."""
+    words = [i for i, g in enumerate(serial_features.groups) if g.startswith("words")]
+    points = np.array([[x, y, 0.0] for x in (130.0, 350.0) for y in (130.0, 240.0, 350.0)])
+    values = serial_features.at_points(points, 80.0)[:, words]
+    between = np.linalg.norm(values[:3].mean(axis=0) - values[3:].mean(axis=0))
+    within = np.mean([np.linalg.norm(v - v.mean(axis=0)) for v in (values[:3], values[3:])])
+    assert between > within
+
+
+@pytest.mark.parametrize("um", [0.5, 8.0, 30.0, 60.0])
+def test_words_follow_the_voxel(tmp_path: Path, um: float) -> None:
+    """Fine voxels give patches in micrometres, coarse ones in voxels; too coarse, none."""
+    image = sections_image(1, 120)
+    study = make(tmp_path / "w.zarr", image, (50.0, um, um), RGB, serial=True)
+    features = Features.load(study, compute_features(study))
+    values = np.asarray(features.array[:], dtype=np.float32)
+    assert np.isfinite(values).all()
+    groups = {g for g in features.groups if g.startswith("words")}
+    widths = {float(g.split()[2]) for g in groups}
+    if um == 60.0:
+        assert not widths
+    else:
+        assert min(widths) == pytest.approx({0.5: 12.0, 8.0: 96.0, 30.0: 360.0}[um])
+        assert max(widths) <= 500
+        first = next(g for g in features.groups if g.startswith("words"))
+        words = [i for i, g in enumerate(features.groups) if g == first]
+        tissue = values[words][:, features.mask]
+        assert (tissue.std(axis=1) > 0).all() and np.abs(tissue).max() < 1000
+
+
 def test_a_second_call_returns_at_once(serial: Study, serial_features: Features) -> None:
     seen: list[str] = []
     name = compute_features(serial, progress=lambda f, m: seen.append(m))
@@ -233,7 +288,10 @@ def test_one_section_does_not_see_the_other(tmp_path: Path, serial_features: Fea
     features = Features.load(study, compute_features(study))
     assert features.id != serial_features.id
     same, other = (np.asarray(f.array[:]) for f in (features, serial_features))
-    assert (same[:, 0] == other[:, 0]).all() and not (same[:, 1] == other[:, 1]).all()
+    # Words are learned on the whole block; all else of a section is its own.
+    own = np.array([not g.startswith("words") for g in features.groups])
+    assert own.any() and not own.all()
+    assert (same[own, 0] == other[own, 0]).all() and not (same[own, 1] == other[own, 1]).all()
 
 
 def test_each_section_is_measured_against_its_own_glass(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_model.grid import Grid
-from vortex_model.multiscale import Channel
+from vortex_model.multiscale import Channel, Image, Level
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,6 +57,22 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The morphology itself, for an encoder that learns from what it is going to encode.
+
+    Attributes
+    ----------
+    image
+        The whole morphology.
+    level
+        The level of it that blocks are read from.
+    """
+
+    image: Image
+    level: Level
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is going to be encoded, so that an encoder can choose its scales.
 
@@ -70,12 +86,15 @@ class Subject:
         Spacing (z, y, x) of the token lattice; a whole number of voxels on each axis.
     planar
         Whether planes are encoded one by one (serial sections, or a single plane).
+    source
+        Where blocks come from; without it an encoder learns nothing.
     """
 
     channels: tuple[Channel, ...]
     voxel_um: tuple[float, float, float]
     token_um: tuple[float, float, float]
     planar: bool
+    source: Source | None = None
 
     @property
     def is_rgb(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from vortex_model.encoders.base import Encoder, Encoding, Subject
+from vortex_model.encoders.base import Encoder, Encoding, Source, Subject
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Image, Level
@@ -139,7 +139,7 @@ def plan(
     else:
         factor = _default_factor(level.grid, planar, diameters_um)
     lattice = level.grid.coarsen(factor)
-    subject = Subject(image.channels, voxel, lattice.spacing_um, planar)
+    subject = Subject(image.channels, voxel, lattice.spacing_um, planar, Source(image, level))
     encoding = encoder.prepare(subject)
     unit: list[int] = []
     chunk: list[int] = []

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vortex_model.encoders.base import Block, Floats, Subject
+from vortex_model.encoders.dictionary import Dictionary
 from vortex_model.encoders.pooling import Pool, Windows, eigenvalues2, eigenvalues3
 from vortex_model.encoders.texture_maps import Map, Maps
 from vortex_model.grid import Grid
@@ -26,10 +27,11 @@ class TextureEncoder:
 
     After the hand-made features of EVIDENCE.md 3: maps at about 1.4 um a pixel, their masked
     means and deviations in windows of 25 to 800 um.
+    Brightfield has visual words beside them, learned on the block itself (dictionary.py).
     """
 
     name = "texture"
-    code = 2
+    code = 3
     spacing_um = 1.5
     parameters: Mapping[str, Any] = {}
 
@@ -47,13 +49,25 @@ class TextureEncoding:
         self._planar = subject.planar
         self._maps = Maps(subject)
         self._windows = Windows(subject.token_um, windows_um(subject.token_um), subject.planar)
-        self.halo_um = self._maps.halo_um
+        self._words = Dictionary(subject)
+        z, y, x = self._maps.halo_um
+        self.halo_um = (z, max(y, self._words.halo_um), max(x, self._words.halo_um))
         self.context_um = self._windows.reach_um(subject.token_um)
-        self.token_count = sum(self._width(m) for m in self._maps.names)
+        self._plain = sum(self._width(m) for m in self._maps.names)
+        self.token_count = self._plain + self._words.width
         per_window = [name for m in self._maps.names for name in self._outputs(m)]
         labels = [f"{width:.3g} um" for width in self._windows.widths_um]
-        self.channel_names = tuple(f"{name} in {w}" for w in labels for name in per_window)
-        self.groups = tuple(w for w in labels for _ in per_window)
+        words = [
+            (f"words of {patch:.3g} um in {label}", f"component {n + 1}")
+            for label in labels[1:]
+            for patch in self._words.patches_um
+            for n in range(self._words.width // len(self._words.patches_um))
+        ]
+        self.channel_names = (
+            *(f"{name} in {w}" for w in labels for name in per_window),
+            *(f"{group}, {name}" for group, name in words),
+        )
+        self.groups = (*(w for w in labels for _ in per_window), *(group for group, _ in words))
         self.block_voxels = (1, 1280, 1280) if subject.planar else (192, 192, 192)
 
     def encode(self, block: Block, lattice: Grid) -> Floats:
@@ -69,14 +83,17 @@ class TextureEncoding:
                 tokens.append(pool.mean(values * values))
             else:
                 tokens.extend(self._tensor(values, block.grid, pool))
+        tokens.extend(self._words.tokens(block, lattice))
         return np.stack(tokens)
 
     def context(self, tokens: Floats, weight: Floats) -> Iterator[Floats]:
-        """Every map's mean, deviation, energy or coherence in each window."""
+        """Every map's mean, deviation, energy or coherence in each window; then words' means."""
         for number in range(len(self._windows.widths_um)):
-            means = self._windows.means(number, tokens, weight)
+            means = self._windows.means(number, tokens[: self._plain], weight)
             for m in self._maps.names:
                 yield from self._describe(m, [next(means) for _ in range(self._width(m))])
+        for number in range(1, len(self._windows.widths_um)):
+            yield from self._windows.means(number, tokens[self._plain :], weight)
 
     # -- inner -----------------------------------------------------------------------------
 
