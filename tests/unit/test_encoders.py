@@ -14,6 +14,7 @@ import pytest
 from scipy import ndimage
 
 from vortex_model.encoders import Block, Subject, available, create, vocabulary
+from vortex_model.encoders.dictionary import _centres
 from vortex_model.encoders.pixels import area_matrix, resample, to_rgb
 from vortex_model.encoders.pooling import blur, gaussian
 from vortex_model.encoders.texture_maps import Scales
@@ -232,20 +233,29 @@ def test_a_word_answers_most_to_itself() -> None:
     assert (words.responses(patches).argmax(axis=1) == np.arange(len(own))).all()
 
 
-def test_kmeans_puts_turned_copies_together() -> None:
+def test_kmeans_puts_turned_copies_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two shapes in eight turns each make two words, not sixteen."""
+    monkeypatch.setattr(vocabulary, "WORDS", 6)
     random = np.random.default_rng(7)
-    shapes = 5 * random.normal(size=(2, 8, 10)).astype(np.float32)
+    shapes = 5 * random.normal(size=(2, 8, 10))
+    shapes /= np.linalg.norm(shapes, axis=2, keepdims=True)  # as turns leave it
     which = np.arange(300) % 2
     start = random.integers(0, 8, 300)
     # A cyclic group stands in for the turns: copy t of a patch that was turned by s is s + t.
-    places = np.stack([shapes[which, (start + t) % 8] for t in range(8)])
+    places = np.stack([shapes[which, (start + t) % 8] for t in range(8)]).astype(np.float32)
     words = vocabulary._cluster(places)
-    used = {
-        int(np.argmin([min(((w - shapes[k]) ** 2).sum(axis=1)) for k in (0, 1)])) for w in words
-    }
-    nearest = [min(((w - shapes.reshape(-1, 10)) ** 2).sum(axis=1)) for w in words]
-    assert used == {0, 1} and max(nearest) < 1e-6
+    distance = ((words[:, None, None] - shapes) ** 2).sum(axis=3).min(axis=2)
+    assert distance.min(axis=1).max() < 1e-6
+    assert set(distance.argmin(axis=1)) == {0, 1}
+
+
+def test_patches_lie_alike_in_every_block() -> None:
+    """Counted from the image's corner, on whole pixels, at least one to a token."""
+    for step, unit, token in ((4, 1, 7), (8, 2, 24), (6, 2, 7), (1, 1, 3)):
+        whole = _centres(0, 20 * token, step, unit)
+        parts = [_centres(a * token, (a + 5) * token, step, unit) for a in range(0, 20, 5)]
+        assert (np.concatenate(parts) == whole).all() and (whole % unit == 0).all()
+        assert len(np.unique(whole // token)) == 20
 
 
 # -- texture on volumes ----------------------------------------------------------------------

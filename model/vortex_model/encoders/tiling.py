@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from scipy import ndimage
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from vortex_model import tissue
 from vortex_model.encoders.base import ALIGN, Block, Floats
@@ -86,25 +85,20 @@ class Job:
             return self._encode_unit(self._units[number], mask, look, ranges)
 
         workers = min(WORKERS, os.cpu_count() or 1) if layout.encoding.threads else 1
-        # Blocks fill the cores; and more threads inside one would round otherwise, so that a
-        # block's bytes would hang on the machine.
-        with threadpool_limits(1 if layout.encoding.threads else None, user_api="blas"):
-            for done, (number, result) in enumerate(
-                _in_order(todo.tolist(), work, workers), start=1
-            ):
-                box = self._units[number]
-                if result is not None:
-                    tokens, weight = result
-                    self._tokens[(slice(None), *box)] = tokens
-                    self._weight[box] = weight
-                    self._mask_array[box] = weight >= LEAST_TISSUE
-                self._encoded[number] = 1
-                left = (time.monotonic() - begin) / done * (len(todo) - done)
-                already = total - len(todo)
-                progress(
-                    (already + done) / total,
-                    f"block {already + done} of {total} encoded, about {_duration(left)} left",
-                )
+        for done, (number, result) in enumerate(_in_order(todo.tolist(), work, workers), start=1):
+            box = self._units[number]
+            if result is not None:
+                tokens, weight = result
+                self._tokens[(slice(None), *box)] = tokens
+                self._weight[box] = weight
+                self._mask_array[box] = weight >= LEAST_TISSUE
+            self._encoded[number] = 1
+            left = (time.monotonic() - begin) / done * (len(todo) - done)
+            already = total - len(todo)
+            progress(
+                (already + done) / total,
+                f"block {already + done} of {total} encoded, about {_duration(left)} left",
+            )
 
     def _encode_unit(
         self,
