@@ -9,9 +9,8 @@ makes the phantom where it is not there yet. See ``vortex_model.phantom.genes`` 
 genes seen in ``morphology``, only in the ``3d`` surroundings, only in the ``depth`` (constant
 within a plane: no picture of it can tell them), or ``hidden``.
 
-``gp + level`` adds to the default predictor the sections' mean of each gene, interpolated in z:
-what a predictor that centres expression by section leaves on the table, if sections of one
-block share no other shift. It is here to be compared with, and is no predictor of the app.
+``gp + level`` adds to the default predictor the sections' mean of each gene, interpolated in z,
+as fine-tuning does (``vortex_model.training.levels``); ``gp`` is the predictor by itself.
 """
 
 # ruff: noqa: T201 -- tables are what it is for
