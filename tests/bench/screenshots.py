@@ -73,8 +73,8 @@ def main() -> None:
         assert process.stdout is not None
         address = next(m[1] for line in process.stdout if (m := re.search(r"(http://\S+)", line)))
         shoot(address, "demo", "phantom", "ERBB2", "S1")
-        shoot(address, "her2st", "HER2ST", "ERBB2", None)
-        shoot(address, "mouse-brain", "mouse brain", None, None)
+        shoot(address, "her2st", "HER2ST", "BGN", None)
+        shoot(address, "mouse-brain", "Whole mouse brain", None, None)
     finally:
         process.terminate()
         process.wait(20)
