@@ -115,8 +115,8 @@ def markdown(result: dict[str, Any]) -> str:
         "and C4; about 25 configurations were also scored with the test cells in view, so that",
         "differences under .01 mean nothing. Without effect, or worse: affine over rigid poses,",
         "B-splines, Macenko's stain vectors, minimum/maximum autocorrelation factors of the",
-        "features, other ladders of spatial lengths, Matern kernels, ranks of 6 to 64, genes scaled",
-        "to unit variance, priors that tie components' weights, three scales of visual words.",
+        "features, other ladders of spatial lengths, Matern kernels, ranks of 6 to 64, genes of",
+        "unit variance, priors that tie components' weights, three scales of visual words.",
         "",
     ]
     for name in ("her2st", "heart3d"):
