@@ -282,11 +282,6 @@ export = typer.Typer(no_args_is_help=True, help="Write a study out to show it el
 app.add_typer(export, name="export")
 
 
-@export.callback()
-def export_root() -> None:
-    """Write a study out to show it elsewhere."""
-
-
 @export.command()
 def site(
     studies: Annotated[list[Path], typer.Argument(help="Studies, then the folder to make.")],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vortex_model.errors import ManifestError, VortexError
 from vortex_model.grid import Grid
-from vortex_model.io.counts import Spots, check_spots, shown
+from vortex_model.io.counts import Spots, check_spots
 from vortex_model.io.h5ad import read_h5ad
 from vortex_model.io.schema import Problems
 from vortex_model.io.spaceranger import read_space_ranger
@@ -209,12 +209,3 @@ def describe(measured: Measured) -> dict[str, Any]:
         "pose": spec.pose.kind,
         "warnings": list(measured.warnings),
     }
-
-
-def summary(measured: Measured) -> str:
-    """One line for the report."""
-    spots = measured.spots
-    return (
-        f"{measured.spec.name}: {spots.counts.shape[0]} spots, {spots.counts.shape[1]} genes "
-        f"({shown(spots.genes)})"
-    )

@@ -76,6 +76,13 @@ def predict_lattice(
     return factors, variance, mask, grid
 
 
+def section_depths(measured: Measured) -> tuple[Floats, bool]:
+    """Mean z of each section, and whether all are planes: no deeper than a spot pitch."""
+    pitch = pitch_um(measured.points_um, measured.section)
+    each = [measured.points_um[measured.section == s, 2] for s in np.unique(measured.section)]
+    return np.array([z.mean() for z in each]), all(np.ptp(z) <= pitch for z in each)
+
+
 def spot_lattice(measured: Measured) -> tuple[Grid, Mask]:
     """A lattice around the spots, for a block without morphology.
 
@@ -85,12 +92,7 @@ def spot_lattice(measured: Measured) -> tuple[Grid, Mask]:
     points = measured.points_um
     pitch = pitch_um(points, measured.section)
     low, high = points.min(axis=0) - pitch, points.max(axis=0) + pitch
-    levels = np.array(
-        [points[measured.section == s, 2].mean() for s in np.unique(measured.section)]
-    )
-    flat = all(
-        np.ptp(points[measured.section == s, 2]) <= pitch for s in np.unique(measured.section)
-    )
+    levels, flat = section_depths(measured)
     step = np.full(3, pitch / 2)
     if flat:
         gaps = np.diff(np.unique(levels))

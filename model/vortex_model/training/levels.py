@@ -13,8 +13,7 @@ import numpy as np
 
 from vortex_model.expression import Measured, normalise
 from vortex_model.predictors.base import Floats
-from vortex_model.predictors.kernels import pitch_um
-from vortex_model.training.lattice import Mask, Volume
+from vortex_model.training.lattice import Mask, Volume, section_depths
 
 
 def level_factors(
@@ -40,13 +39,8 @@ def level_factors(
         (depths, z, y, x), zero outside tissue, and (depths, genes).
     """
     numbers = np.unique(measured.section)
-    z = measured.points_um[:, 2]
-    flat = all(
-        np.ptp(z[measured.section == s]) <= pitch_um(measured.points_um, measured.section)
-        for s in numbers
-    )
-    depths = np.array([z[measured.section == s].mean() for s in numbers]).round(3)
-    places, group = np.unique(depths, return_inverse=True)
+    depths, flat = section_depths(measured)
+    places, group = np.unique(depths.round(3), return_inverse=True)
     if not flat or len(places) < 2:
         return np.zeros((0, *mask.shape), np.float32), np.zeros((0, len(genes)))
     index = {g: i for i, g in enumerate(measured.genes)}
