@@ -138,22 +138,27 @@ class Image:
         return [c.role for c in self.channels] == ["red", "green", "blue"]
 
 
-def level_factors(grid: Grid, *, serial: bool = False) -> list[tuple[int, int, int]]:
-    """Down-sampling steps from level to level: an axis is halved while it is the finest.
+def level_step(grid: Grid, *, serial: bool = False) -> tuple[int, int, int]:
+    """Voxels (z, y, x) that make one of the next coarser level; (1, 1, 1) for a single voxel.
 
-    So voxels become isotropic on the way. Planes of ``serial`` sections are never merged.
+    The finest axes are halved, so voxels become isotropic on the way. Planes of ``serial``
+    sections are never merged.
     """
+    halved = [axis for axis in range(1 if serial else 0, 3) if grid.shape[axis] > 1]
+    finest = min((grid.spacing_um[axis] for axis in halved), default=0.0)
+    z, y, x = (2 if a in halved and grid.spacing_um[a] < 1.5 * finest else 1 for a in range(3))
+    return z, y, x
+
+
+def level_factors(grid: Grid, *, serial: bool = False) -> list[tuple[int, int, int]]:
+    """Down-sampling steps from level to level, until the coarsest is small."""
     first = 1 if serial else 0
     steps = []
     while max(grid.shape[first:]) > SMALLEST_LEVEL:
-        halved = [axis for axis in range(first, 3) if grid.shape[axis] > 1]
-        finest = min(grid.spacing_um[axis] for axis in halved)
-        step = tuple(
-            2 if axis in halved and grid.spacing_um[axis] < 1.5 * finest else 1 for axis in range(3)
-        )
+        step = level_step(grid, serial=serial)
         steps.append(step)
         grid = grid.coarsen(step)
-    return steps  # type: ignore[return-value]
+    return steps
 
 
 def write_image(

@@ -1,6 +1,7 @@
 """Prediction: factors + loadings -> any gene as an xarray volume, cached.
 
 A gene is one product, ``mean + factors . loadings``; no network runs, and no torch is needed.
+A part of a gene, a mean over a region and all genes at a place read the chunks that they touch.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,10 +23,18 @@ import zarr
 
 from vortex_model.errors import StudyError, UnknownNameError, VortexError
 from vortex_model.expression import UNITS
+from vortex_model.factors import (
+    CHUNK,
+    ChunkCache,
+    Level,
+    read_factors,
+    read_levels,
+    write_factors,
+    write_levels,
+)
 from vortex_model.grid import Grid
 from vortex_model.study import Provenance, Study
 
-FACTOR_CHUNK = 32
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -120,11 +129,15 @@ class Prediction:
         self.grid = Grid.from_json(own["grid"])
         self.genes = pd.DataFrame(own["genes"]).set_index("gene")
         """Index: gene name; columns ``mean``, ``reliability``, ``low``, ``high``."""
-        self._factors = cast("zarr.Array[Any]", group["factors"])
-        self._variance = cast("zarr.Array[Any]", group["variance"])
+        self._chunks = ChunkCache()
+        self._levels: list[Level] = read_levels(group, own, self._chunks)
+        name_of_spread = "deviation" if "deviation" in group else "variance"
+        self._spread = read_factors(group, name_of_spread, self._chunks)
+        self._spread_is_squared = name_of_spread == "variance"
+        self.rounding = float(own.get("rounding", 0.0))
+        """Largest error from storing factors as whole numbers: of a gene, over its deviation."""
         self.loadings: Floats = np.asarray(cast("zarr.Array[Any]", group["loadings"])[:])
-        self._mask: npt.NDArray[np.bool_] | None = None
-        self._mask_array = cast("zarr.Array[Any]", group["mask"])
+        self._masks: dict[int, npt.NDArray[np.bool_]] = {}
         self._position = {g.casefold(): i for i, g in enumerate(self.genes.index)}
 
     @classmethod
@@ -153,17 +166,9 @@ class Prediction:
         """Keep a prediction in its study; returns its id."""
 
         def fill(group: zarr.Group) -> None:
-            k, *zyx = record.factors.shape
-            chunks = tuple(min(FACTOR_CHUNK, n) for n in zyx)
-            names = ("factor", "z", "y", "x")
-            for name, data in (("factors", record.factors), ("variance", record.variance)):
-                group.create_array(
-                    name,
-                    data=np.asarray(data, dtype=np.float16),
-                    chunks=(k, *chunks),
-                    dimension_names=names,
-                )
-            group.create_array("mask", data=record.mask, chunks=chunks, dimension_names=names[1:])
+            stored = write_levels(group, record.factors, record.mask, record.loadings, record.grid)
+            deviation = np.sqrt(np.maximum(record.variance, 0), dtype=np.float32)
+            write_factors(group, "deviation", deviation, record.mask, "uint8")
             group.create_array(
                 "loadings",
                 data=np.asarray(record.loadings, dtype=np.float32),
@@ -172,6 +177,7 @@ class Prediction:
             table = record.genes.rename_axis("gene").reset_index()
             group.attrs["prediction"] = {
                 "grid": record.grid.to_json(),
+                **stored,
                 "units": UNITS,
                 "genes": {c: _json_column(table[c]) for c in table.columns},
             }
@@ -181,9 +187,18 @@ class Prediction:
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Tissue on the token lattice, (z, y, x)."""
-        if self._mask is None:
-            self._mask = np.asarray(self._mask_array[:], dtype=np.bool_)
-        return self._mask
+        return self.mask_at(0)
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The token lattice, then coarser ones."""
+        return tuple(level.grid for level in self._levels)
+
+    def mask_at(self, level: int) -> npt.NDArray[np.bool_]:
+        """Tissue on the lattice of a level, (z, y, x)."""
+        if level not in self._masks:
+            self._masks[level] = np.asarray(self._levels[level].mask[:], dtype=np.bool_)
+        return self._masks[level]
 
     def resolve(self, gene: str) -> str:
         """The gene's name as the table spells it; case does not matter.
@@ -242,48 +257,105 @@ class Prediction:
         volume = self._combine(resolved)
         return self._dataarray(volume, label, {"long_name": label})
 
+    def part(
+        self,
+        name: str,
+        start: Sequence[int],
+        stop: Sequence[int],
+        level: int = 0,
+    ) -> Floats:
+        """One gene in a box of (z, y, x) tokens of a level: (z, y, x) float32, nan outside tissue.
+
+        Reads the chunks of factors that the box touches, and nothing else.
+
+        Raises
+        ------
+        UnknownNameError
+            When the gene was not predicted.
+        VortexError
+            When the box reaches beyond the lattice, or the level is not there.
+        """
+        if not 0 <= level < len(self._levels):
+            raise VortexError(f"There is no level {level}; there are {len(self._levels)}, from 0.")
+        shape = self._levels[level].grid.shape
+        if not all(0 <= a < b <= n for a, b, n in zip(start, stop, shape, strict=True)):
+            raise VortexError(
+                f"A box from {tuple(start)} to {tuple(stop)} is not within the lattice, {shape}."
+            )
+        return self._combine({self.resolve(name): 1.0}, level, tuple(start), tuple(stop))
+
     def uncertainty(self, name: str) -> xr.DataArray:
         """Predictive standard deviation of one gene, (z, y, x), nan outside tissue."""
         name = self.resolve(name)
         weight = self.loadings[:, self._position[name.casefold()]] ** 2
-        variance = self._product(self._variance, weight.astype(np.float32))
-        volume = np.where(self.mask, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+        volume = np.full(self.grid.shape, np.nan, dtype=np.float32)
+        for z in range(0, self.grid.shape[0], CHUNK):
+            planes = slice(z, min(z + CHUNK, self.grid.shape[0]))
+            spread = self._spread.values((z, 0, 0), (planes.stop, *self.grid.shape[1:]))
+            if not self._spread_is_squared:
+                np.square(spread, out=spread)
+            variance = np.tensordot(weight.astype(np.float32), spread, axes=1)
+            volume[planes] = np.sqrt(np.maximum(variance, 0.0))
+        volume[~self.mask] = np.nan
         return self._dataarray(volume, name, {"long_name": f"standard deviation of {name}"})
 
     def profile(self, points_um: npt.ArrayLike) -> pd.DataFrame:
         """All genes at some points (x, y, z): a row a point, nan where there is no tissue."""
         index = self.grid.nearest(points_um)
-        inside = self.grid.contains(points_um)
-        rows = []
-        for (z, y, x), known in zip(index, inside, strict=True):
-            row = np.full(self.loadings.shape[1], np.nan)
-            if known and self.mask[z, y, x]:
-                factors = np.asarray(self._factors[:, z, y, x], dtype=np.float32)
-                row = self.genes["mean"].to_numpy() + factors @ self.loadings
-            rows.append(row)
+        known = self.grid.contains(points_um) & self.mask[tuple(index.T)]
+        rows = np.full((len(index), self.loadings.shape[1]), np.nan)
+        factors = self._levels[0].factors.at(index[known])
+        rows[known] = self.genes["mean"].to_numpy() + factors @ self.loadings
         return pd.DataFrame(rows, columns=self.genes.index)
+
+    def region_mean(self, region: npt.NDArray[np.bool_]) -> pd.Series[float]:
+        """Mean of every gene over the tissue tokens of a region (z, y, x) of the lattice.
+
+        Raises
+        ------
+        VortexError
+            When the region has another shape than the lattice, or holds no tissue.
+        """
+        if region.shape != self.grid.shape:
+            raise VortexError(
+                f"The region is {region.shape} tokens (z, y, x), the lattice {self.grid.shape}."
+            )
+        index = np.argwhere(region & self.mask)
+        if not len(index):
+            raise VortexError("The region holds no tissue; choose one that does.")
+        factors = self._levels[0].factors.at(index).mean(axis=0, dtype=np.float64)
+        return pd.Series(
+            self.genes["mean"].to_numpy() + factors @ self.loadings, index=self.genes.index
+        )
 
     def factors_at(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Floats:
         """The factors (k, z, y, x) of a part of the lattice."""
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        return np.asarray(self._factors[(slice(None), *box)], dtype=np.float32)
+        return self._levels[0].factors.values(start, stop)
 
     # -- inner -----------------------------------------------------------------------------
 
-    def _combine(self, weights: Mapping[str, float]) -> Floats:
+    def _combine(
+        self,
+        weights: Mapping[str, float],
+        level: int = 0,
+        start: Sequence[int] | None = None,
+        stop: Sequence[int] | None = None,
+    ) -> Floats:
+        start = start or (0, 0, 0)
+        stop = stop or self._levels[level].grid.shape
         positions = [self._position[g.casefold()] for g in weights]
         values = np.fromiter(weights.values(), dtype=np.float32)
         mean = float(self.genes["mean"].to_numpy()[positions] @ values)
-        volume = self._product(self._factors, self.loadings[:, positions] @ values) + mean
-        return np.where(self.mask, volume, np.nan).astype(np.float32)
+        volume = self._product(level, self.loadings[:, positions] @ values, start, stop)
+        volume += np.float32(mean)
+        inside = self.mask_at(level)[tuple(map(slice, start, stop))]
+        np.copyto(volume, np.nan, where=~inside)
+        return volume
 
-    def _product(self, array: zarr.Array[Any], weight: Floats) -> Floats:
-        out = np.empty(self.grid.shape, dtype=np.float32)
-        depth = array.chunks[1]
-        for z in range(0, self.grid.shape[0], depth):
-            block = np.asarray(array[:, z : z + depth], dtype=np.float32)
-            out[z : z + depth] = np.tensordot(weight, block, axes=1)
-        return out
+    def _product(
+        self, level: int, weight: Floats, start: Sequence[int], stop: Sequence[int]
+    ) -> Floats:
+        return self._levels[level].factors.product(weight, start, stop)
 
     def _dataarray(self, volume: Floats, name: str, attrs: dict[str, Any]) -> xr.DataArray:
         coords = {
