@@ -31,7 +31,7 @@ serve: install
 	$(BIN)/vortex-viewer serve $(STUDY)
 
 test: install
-	@sh deploy/system-packages.sh egl chromium
+	@sh deploy/system-packages.sh egl chromium nginx
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest
 
@@ -45,7 +45,7 @@ unit: install
 	$(BIN)/pytest tests/unit
 
 browser: install
-	@sh deploy/system-packages.sh egl chromium
+	@sh deploy/system-packages.sh egl chromium nginx
 	$(BIN)/pytest tests/browser
 
 format: install

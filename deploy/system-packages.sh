@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install what rendering (egl) and the browser tests (chromium) need from Debian, where apt may be
-# used; elsewhere say what to install. Usage: system-packages.sh [egl] [chromium]
+# Install what rendering (egl), the browser tests (chromium) and the test of deploy/nginx (nginx)
+# need from Debian, where apt may be used; elsewhere say what to install.
+# Usage: system-packages.sh [egl] [chromium] [nginx]
 set -eu
 
 missing=""
@@ -19,8 +20,13 @@ for need in "$@"; do
     chromium)
         command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
         ;;
+    nginx)
+        # /usr/sbin is not in everybody's path
+        [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
+        command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+        ;;
     *)
-        echo "system-packages.sh: unknown need '$need' (egl, chromium)" >&2
+        echo "system-packages.sh: unknown need '$need' (egl, chromium, nginx)" >&2
         exit 2
         ;;
     esac

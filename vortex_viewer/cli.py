@@ -74,6 +74,16 @@ def serve(
         list[str] | None,
         typer.Option(help="host[:port] under which a proxy shows this server; repeatable."),
     ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            envvar="VORTEX_VIEWER_PREFIX",
+            help="Path under which a proxy shows this server, such as /vortex.",
+        ),
+    ] = "",
+    public: Annotated[
+        bool, typer.Option("--public", help="Let whoever reaches it look, without the secret.")
+    ] = False,
 ) -> None:
     """Show studies in a browser: genes in 3D beside the morphology."""
     from vortex_model.study import Study
@@ -94,6 +104,8 @@ def serve(
         secret=secret or secrets.token_urlsafe(16),
         open_browser=open_browser,
         allowed_origins=tuple(allow_origin or ()),
+        prefix=prefix,
+        public=public,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Iterable
@@ -21,8 +22,11 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
 from tornado.web import RequestHandler
 
+from vortex_model.errors import VortexError
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 PARAMETER = "secret"
+HEALTH = "/healthz"
 
 
 class Gate:
@@ -37,10 +41,24 @@ class Gate:
     allowed_origins
         More addresses under which it is reached (behind a proxy): ``https://name``,
         ``name:port``.
+    prefix
+        The path under which it is reached, such as ``/vortex``.
+    public
+        Whether whoever reaches it may look, without the secret; hosts and origins are checked
+        all the same.
     """
 
-    def __init__(self, host: str, secret: str, allowed_origins: Iterable[str] = ()) -> None:
-        self.host, self.secret = host, secret
+    def __init__(
+        self,
+        host: str,
+        secret: str,
+        allowed_origins: Iterable[str] = (),
+        *,
+        prefix: str = "",
+        public: bool = False,
+    ) -> None:
+        self.host, self.secret, self.public = host, secret, public
+        self.prefix = clean_prefix(prefix)
         self.port = 0
         self._more = {_netloc(o) for o in allowed_origins}
         # the cookie is not the secret: a stolen cookie does not outlive this process
@@ -96,7 +114,7 @@ class Gate:
             request.headers.get("Sec-Fetch-Mode") != "navigate"
         ):
             return "Pages of other sites may not load anything from this server."
-        if self._signed_in(request) or self.opens(request):
+        if self.public or self._signed_in(request) or self.opens(request):
             return None
         return (
             "This page needs the address that vortex-viewer printed when it started, with its "
@@ -108,7 +126,7 @@ class Gate:
         given = request.query_arguments.get(PARAMETER, [b""])[-1]
         return (
             request.method == "GET"
-            and request.path == "/"
+            and request.path in (f"{self.prefix}/", self.prefix)
             and hmac.compare_digest(given, self.secret.encode())
         )
 
@@ -130,7 +148,7 @@ class Gate:
             httponly=True,
             samesite="Lax",
             secure=handler.request.protocol == "https",
-            path="/",
+            path=f"{self.prefix}/",
         )
 
 
@@ -188,7 +206,35 @@ class SignIn(RequestHandler):
             for value in values
         ]
         self.set_header("Referrer-Policy", "no-referrer")
-        self.redirect("/" + (f"?{urlencode(rest)}" if rest else ""))
+        self.redirect(f"{self._gate.prefix}/" + (f"?{urlencode(rest)}" if rest else ""))
+
+
+class Healthy(RequestHandler):
+    """Tells a container's keeper that the event loop answers; the one page without a gate."""
+
+    def get(self) -> None:
+        """Nothing about the studies leaves here."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("ok\n")
+
+
+def clean_prefix(prefix: str) -> str:
+    """A path as routes need it: a slash before it and none behind; empty for the root.
+
+    Raises
+    ------
+    VortexError
+        When it holds what a path of a route cannot.
+    """
+    inner = prefix.strip("/")
+    if not inner:
+        return ""
+    if not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*", inner, re.ASCII):
+        raise VortexError(
+            f"The path {prefix!r} cannot be served. Use letters, digits, '-', '_' and '/', "
+            "such as --prefix /vortex."
+        )
+    return f"/{inner}"
 
 
 def _netloc(origin: str) -> str:

@@ -19,6 +19,8 @@ class House:
     """What all visitors of a server share; nothing in it is a visitor's choice."""
 
     library: Library
+    prefix: str = ""
+    """The path under which the server is reached; empty is the root."""
     renderer: RenderThread = field(default_factory=RenderThread)
     relays: Relays = field(default_factory=Relays)
     workers: ThreadPoolExecutor = field(

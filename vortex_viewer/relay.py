@@ -91,7 +91,9 @@ class Launcher(RequestHandler):
         """The address of the websocket, and its secret."""
         stream = self._relays.get(token)
         scheme = "wss" if self.request.protocol == "https" else "ws"
-        address = f"{scheme}://{self.request.host}/scene/{token}/ws"
+        # as it was asked for: a proxy may mount the server under a path
+        place = self.request.path.partition("/paraview")[0]
+        address = f"{scheme}://{self.request.host}{place}/ws"
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"sessionURL": address, "secret": stream.secret}))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vortex_viewer.gate import Gate, Refusal, Refused, SignIn, SigningIn
+from vortex_viewer.gate import HEALTH, Gate, Healthy, Refusal, Refused, SignIn, SigningIn
 
 log = logging.getLogger(__name__)
 SOFTWARE_VOXELS = 6_000_000
@@ -26,6 +26,8 @@ def make_server(
     port: int = 5006,
     secret: str | None,
     allowed_origins: Sequence[str] = (),
+    prefix: str = "",
+    public: bool = False,
     max_voxels: int | None = None,
 ) -> tuple[Any, str, Any]:
     """A server that listens but does not run yet, the address to open, and what visitors share.
@@ -41,21 +43,28 @@ def make_server(
     secret
         What the address must carry once; a new one when None.
     allowed_origins
-        More addresses under which browsers reach this server.
+        More addresses under which browsers reach this server, behind a proxy; what the proxy
+        says of the visitor's scheme (X-Forwarded-Proto) is believed then.
+    prefix
+        The path under which it is served, such as ``/vortex``; the root when empty.
+    public
+        Whether whoever reaches it may look, without the secret.
     max_voxels
         How many voxels the 3D view may hold; by what draws here when None.
     """
     import panel as pn
-    from tornado.routing import Rule
+    from tornado.routing import PathMatches, Rule
 
     from vortex_viewer.house import House
     from vortex_viewer.scene.data import Library
     from vortex_viewer.session import Session
 
     secret = secret or secrets.token_urlsafe(16)
-    gate = Gate(host, secret, allowed_origins)
+    gate = Gate(host, secret, allowed_origins, prefix=prefix, public=public)
     budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
-    house = House(Library([Path(p).expanduser().resolve() for p in studies], budget))
+    house = House(
+        Library([Path(p).expanduser().resolve() for p in studies], budget), prefix=gate.prefix
+    )
 
     def page() -> Any:
         session = Session(house, pn.state.curdoc)
@@ -74,6 +83,8 @@ def make_server(
         address=host,
         websocket_origin=["localhost"],
         extra_patterns=house.relays.patterns(),
+        prefix=gate.prefix,
+        use_xheaders=bool(allowed_origins),
         title="vortex-viewer",
         show=False,
         start=False,
@@ -90,8 +101,11 @@ def make_server(
     rules = server._tornado.default_router.rules
     rules.insert(0, Rule(SigningIn(gate), SignIn, {"gate": gate}))
     rules.insert(0, Rule(Refused(gate), Refusal))
+    rules.insert(0, Rule(PathMatches(gate.prefix + HEALTH), Healthy))
     named = "localhost" if host in ("0.0.0.0", "::") else host
-    address = f"http://{named}:{server.port}/"
+    address = f"http://{named}:{server.port}{gate.prefix}/"
+    if public:
+        return server, address, house
     return server, f"{address}?secret={quote(secret, safe='')}", house
 
 
@@ -103,6 +117,8 @@ def serve(
     secret: str | None,
     open_browser: bool = False,
     allowed_origins: Sequence[str] = (),
+    prefix: str = "",
+    public: bool = False,
 ) -> None:
     """Serve studies until interrupted; prints the address to open.
 
@@ -119,7 +135,13 @@ def serve(
 
     try:
         server, address, house = make_server(
-            studies, host=host, port=port, secret=secret, allowed_origins=allowed_origins
+            studies,
+            host=host,
+            port=port,
+            secret=secret,
+            allowed_origins=allowed_origins,
+            prefix=prefix,
+            public=public,
         )
     except OSError as error:
         raise VortexError(

@@ -21,10 +21,11 @@ def _page() -> Jinja:
 def template(session: Any) -> pn.Template:
     """The page of one visitor."""
     page = pn.Template(_page())
-    page.add_variable("scene", f"/scene/{session.stream.token}/")
+    page.add_variable("scene", f"{session.house.prefix}/scene/{session.stream.token}/")
     page.add_variable("theme_css", read("theme.css"))
-    for name, piece in session.pieces.items():
-        page.add_panel(name, piece)
+    page.add_variable("tabs", [(p.slot, p.tab) for p in session.pieces if p.tab is not None])
+    for piece in session.pieces:
+        page.add_panel(piece.slot, piece)
     for name, part in session.slices.views.items():
         page.add_panel(
             name, pn.pane.Bokeh(part.figure, sizing_mode="stretch_both", margin=0, theme=None)
