@@ -1,9 +1,77 @@
 """How expression and morphology are drawn."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vortex_viewer.panels import facts
 from vortex_viewer.panels.piece import Piece, script
+
+if TYPE_CHECKING:
+    from vortex_viewer.session import Session
 
 
 class Display(Piece):
     """How expression and morphology are drawn."""
 
+    slot, tab = "display", "Display"
     _esm = script("display")
+
+    def connect(self, session: Session) -> None:
+        """Sliders, switches, and the cut at a measured section."""
+        self._session = session
+        self._sections: list[tuple[str, float]] = []
+        for name in ("opacity", "threshold", "morphology", "depth"):
+            self.on(name, partial(self._set, name, float))
+        for name in ("spots", "planes"):
+            self.on(name, partial(self._set, name, bool))
+        self.on("cut", self._cut_at)
+
+    def _set(self, name: str, kind: Callable[[Any], Any], value: Any) -> None:
+        self._session.change(**{name: kind(value)})
+
+    async def opened(self) -> None:
+        """The sections that the block can be opened at."""
+        session = self._session
+        assert session.data is not None
+        self._sections = await session.run(partial(facts.section_places, session.data))
+        self.show(sections=self._sections)
+
+    def follow(self, _changed: set[str]) -> None:
+        """Show what is chosen."""
+        session, state = self._session, self._session.state
+        if session.data is not None:
+            self.show(
+                **{n: getattr(state, n) for n in ("opacity", "threshold", "morphology")},
+                spots=state.spots,
+                planes=state.planes,
+                depth=session.depth,
+                cut=self._cut,
+            )
+
+    def _cut_at(self, section: Any) -> None:
+        """Open the block at a measured section, on the side that the visitor sees."""
+        session, state = self._session, self._session.state
+        if session.data is None:
+            return
+        if section is None:
+            session.change(crop_um=None)
+            return
+        where = dict(self._sections).get(section)
+        if where is None:
+            return
+        x, y, _ = state.crop_um or session.data.frame.bounds_um[::-1]
+        low, high = session.data.frame.bounds_um[0]
+        front = state.camera is None or state.camera.back[2] <= 0
+        kept = (where, high) if front else (low, where)
+        place = (*session.cursor[:2], where)
+        if kept[0] < kept[1]:
+            session.change(crop_um=(x, y, kept), cursor_um=place)
+
+    @property
+    def _cut(self) -> str | None:
+        """The section that the block is open at."""
+        crop = self._session.state.crop_um
+        return None if crop is None else next((n for n, z in self._sections if z in crop[2]), None)

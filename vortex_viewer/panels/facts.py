@@ -134,6 +134,11 @@ def finetune_choices(data: StudyData) -> dict[str, Any]:
     return {"sections": rows, "predictors": PREDICTORS, "note": note, "stamp": str(data.path)}
 
 
+def section_places(data: StudyData) -> list[tuple[str, float]]:
+    """The measured sections and their z in micrometres."""
+    return [(name, z) for name, _, z in finetune_choices(data)["sections"]]
+
+
 def job_message(status: Status, data: StudyData) -> str:
     """A job's message, with what its end means."""
     if status.phase != "done":

@@ -11,6 +11,8 @@ from typing import Any
 import param
 from panel.custom import JSComponent
 
+from vortex_viewer.panels.part import Part
+
 PAGE = Path(__file__).parents[1] / "page"
 Handler = Callable[[Any], None]
 
@@ -30,13 +32,15 @@ def script(name: str) -> str:
     return read("common.js") + read(f"{name}.js")
 
 
-class Piece(JSComponent):  # type: ignore[misc]
-    """A page component.
+class Piece(JSComponent, Part):  # type: ignore[misc]
+    """A page component; ``slot`` is its place in ``page.html``, ``tab`` the name of its tab.
 
     Data flows one way: Python shows a dictionary, the component draws it; what a visitor does
     comes back as a message ``{"do": name, ...}`` and changes nothing by itself.
     """
 
+    slot = ""
+    tab: str | None = None
     props = param.String("{}", doc="What is shown, JSON.")
 
     __abstract = True

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import (
@@ -19,6 +18,9 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from vortex_viewer import drawing
+from vortex_viewer.drawings import COLOURS
+from vortex_viewer.panels.part import Part
 from vortex_viewer.panels.piece import read
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.data import Spots
@@ -26,7 +28,11 @@ from vortex_viewer.scene.slices import AXES, Picture, Window
 from vortex_viewer.scene.stage import AXIS_COLOURS
 from vortex_viewer.state import Point
 
+if TYPE_CHECKING:
+    from vortex_viewer.session import Session
+
 NAMES = "zyx"
+FEWEST_PIXELS = 16
 INK, BACK = "#e8ebf1", "#0b0d12"
 FONT = "Inter, Segoe UI, Roboto, Helvetica Neue, Noto Sans, Liberation Sans, Arial, sans-serif"
 LABEL = {
@@ -58,7 +64,6 @@ BAR = {
     "margin": 8,
     "padding": 4,
 }
-Move = Callable[[Point], None]
 
 
 class Slice:
@@ -159,13 +164,14 @@ class Slice:
         }
 
 
-class Slices:
+class Slices(Part):
     """The three slices and their crosshair."""
 
-    def __init__(self, on_move: Move, on_window: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.cursor = ColumnDataSource({"x": [0.0], "y": [0.0], "z": [0.0]})
         self.extent = ColumnDataSource({key: [0.0, 1.0] for n in "xyz" for key in (n, f"fit {n}")})
         self.views = {view: Slice(view, self.cursor, self.extent) for view in AXES}
+        self._session: Session | None = None
         self.cursor.js_on_change(
             "data",
             CustomJS(
@@ -177,7 +183,6 @@ class Slices:
                 code=read("slice_link.js"),
             ),
         )
-        self._on_move, self._on_window = on_move, on_window
         self.cursor.on_change("data", self._moved)
         for view, part in self.views.items():
             for model, name in (
@@ -187,17 +192,66 @@ class Slices:
             ):
                 model.on_change(name, partial(self._seen, view))
 
+    def connect(self, session: Session) -> None:
+        """One drawing a slice."""
+        self._session = session
+        for view in self.views:
+            when = COLOURS | {"spots", "cursor_um"}
+            session.drawings.add(view, partial(self._draw, view), when)
+
+    async def opened(self) -> None:
+        """Another block."""
+        if self._session is not None:
+            self._session.on_page(self._reset)
+
+    def follow(self, changed: set[str]) -> None:
+        """Bring the crosshair to where the state has it."""
+        session = self._session
+        if session is not None and session.data is not None and "cursor_um" in changed:
+            session.on_page(partial(self.set_cursor, session.cursor))
+
     def close(self) -> None:
         """Let go of the visitor."""
-        self._on_move = self._on_window = _nobody
+        self._session = None
 
     def _moved(self, _attr: str, _old: Any, new: Any) -> None:
-        self._on_move((float(new["x"][0]), float(new["y"][0]), float(new["z"][0])))
+        session, place = self._session, tuple(float(new[axis][0]) for axis in "xyz")
+        if session is not None and session.data is not None and place != session.cursor:
+            session.change(cursor_um=place)
 
     def _seen(self, view: str, _attr: str, _old: Any, _new: Any) -> None:
-        self._on_window(view)
+        if self._session is not None and self._session.data is not None:
+            self._session.drawings.ask(view)
 
-    def set_extent(self, bounds: Box, content: Box) -> None:
+    async def _draw(self, view: str) -> None:
+        session, part = self._session, self.views[view]
+        if session is None or session.data is None:
+            return
+        data, state, gene, place = session.data, session.state, session.gene, session.cursor
+        window = part.window
+        if window.pixels < FEWEST_PIXELS:
+            return
+        picture = await session.run(
+            partial(drawing.slice_picture, data, state, gene, view, place, window)
+        )
+        found = None
+        if view == "xy" and state.spots and state.gene is not None:
+            found = await session.run(partial(drawing.spots_in_plane, data, state, gene, place[2]))
+
+        def put() -> None:
+            part.show(picture)
+            if view == "xy":
+                part.show_spots(found)
+
+        session.on_page(put)
+
+    def _reset(self) -> None:
+        session = self._session
+        if session is not None and session.data is not None:
+            self._set_extent(session.data.frame.bounds_um[::-1], session.data.content)
+            self.set_cursor(session.cursor)
+
+    def _set_extent(self, bounds: Box, content: Box) -> None:
         """Another block, and the part of it that every slice shows at first."""
         named = zip("xyz", bounds, content, strict=True)
         self.extent.data = {
@@ -209,6 +263,8 @@ class Slices:
     def set_cursor(self, place: Point) -> None:
         """Move the crosshair from here."""
         where = dict(zip("xyz", place, strict=True))
+        if all(self.cursor.data[name][0] == value for name, value in where.items()):
+            return  # the visitor's own move comes back: the page may be further by now
         self.cursor.data = {name: [value] for name, value in where.items()}
         # the page's script does the same on every move; it has not run yet in a page just opened
         for part in self.views.values():
@@ -216,7 +272,3 @@ class Slices:
                 span.location = where[axis]
             label, name, axis = part.label
             label.text = f"{name}   {axis} = {where[axis]:.0f} µm"
-
-
-def _nobody(_what: Any) -> None:
-    """Is told nothing."""

@@ -1,0 +1,22 @@
+"""The panels of the page, in the order in which they hear of a change. A new one is one line."""
+
+from vortex_viewer.panels.crop import Crop
+from vortex_viewer.panels.display import Display
+from vortex_viewer.panels.finetune import FineTune
+from vortex_viewer.panels.genes import GeneList
+from vortex_viewer.panels.legend import Legend
+from vortex_viewer.panels.piece import Piece
+from vortex_viewer.panels.readout import Readout
+from vortex_viewer.panels.study import StudyBar
+from vortex_viewer.panels.view import View
+
+PANELS: tuple[type[Piece], ...] = (
+    StudyBar,
+    GeneList,
+    View,
+    Legend,
+    Display,
+    Crop,
+    FineTune,
+    Readout,
+)
