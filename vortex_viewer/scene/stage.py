@@ -287,6 +287,15 @@ class Stage:
 
     def render(self, camera: Camera, size: tuple[int, int], still: bool) -> Frame:
         """Draw, and encode as JPEG; while something moves, with fewer rays and longer steps."""
+        pixels = self.draw(camera, size, still)
+        out = io.BytesIO()
+        Pillow.fromarray(pixels).save(
+            out, "JPEG", quality=92 if still else 72, subsampling=0 if still else 2
+        )
+        return Frame(out.getvalue(), camera.height_um / size[1], still)
+
+    def draw(self, camera: Camera, size: tuple[int, int], still: bool = True) -> Bytes:
+        """The picture's pixels (y, x, rgb) of a size (width, height)."""
         width, height = size
         if size != self._size:
             self.window.SetSize(width, height)
@@ -298,11 +307,7 @@ class Stage:
         self.window.Render()
         self.window.GetRGBACharPixelData(0, 0, width - 1, height - 1, 0, self._pixels)
         pixels = vtk_to_numpy(self._pixels).reshape(height, width, 4)[::-1, :, :3]
-        out = io.BytesIO()
-        Pillow.fromarray(np.ascontiguousarray(pixels)).save(
-            out, "JPEG", quality=92 if still else 72, subsampling=0 if still else 2
-        )
-        return Frame(out.getvalue(), camera.height_um / height, still)
+        return np.ascontiguousarray(pixels)
 
     def _sort_sheets(self, nearest_last: float) -> None:
         """Draw translucent planes from the far one to the near one, as glass needs it."""
