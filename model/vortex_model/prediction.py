@@ -291,9 +291,7 @@ class Prediction:
         volume = np.full(self.grid.shape, np.nan, dtype=np.float32)
         for z in range(0, self.grid.shape[0], CHUNK):
             planes = slice(z, min(z + CHUNK, self.grid.shape[0]))
-            spread = self._spread.values((z, 0, 0), (planes.stop, *self.grid.shape[1:]))
-            if not self._spread_is_squared:
-                np.square(spread, out=spread)
+            spread = self.variance_at((z, 0, 0), (planes.stop, *self.grid.shape[1:]))
             variance = np.tensordot(weight.astype(np.float32), spread, axes=1)
             volume[planes] = np.sqrt(np.maximum(variance, 0.0))
         volume[~self.mask] = np.nan
@@ -328,9 +326,20 @@ class Prediction:
             self.genes["mean"].to_numpy() + factors @ self.loadings, index=self.genes.index
         )
 
-    def factors_at(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Floats:
-        """The factors (k, z, y, x) of a part of the lattice."""
-        return self._levels[0].factors.values(start, stop)
+    def factors_at(self, start: Sequence[int], stop: Sequence[int], level: int = 0) -> Floats:
+        """The factors (k, z, y, x) of a part of the lattice of a level."""
+        return self._levels[level].factors.values(start, stop)
+
+    def variance_at(self, start: Sequence[int], stop: Sequence[int]) -> Floats:
+        """Predictive variance of the factors, (k, z, y, x), of a part of the lattice."""
+        spread = self._spread.values(start, stop)
+        if not self._spread_is_squared:
+            np.square(spread, out=spread)
+        return spread
+
+    def factors_of(self, tokens: npt.NDArray[np.int64]) -> Floats:
+        """The factors (n, k) of single tokens (z, y, x), (n, 3); each chunk is read once."""
+        return self._levels[0].factors.at(tokens)
 
     # -- inner -----------------------------------------------------------------------------
 
