@@ -14,6 +14,8 @@ def own_folders(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
     patch.setenv("XDG_DATA_HOME", str(place / "data"))
+    patch.setenv("XDG_CONFIG_HOME", str(place / "config"))
+    patch.setenv("HF_HOME", str(place / "hf"))
     yield
     patch.undo()
 

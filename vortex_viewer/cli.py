@@ -25,6 +25,13 @@ app = typer.Typer(
 StudyPath = Annotated[Path, typer.Argument(help="The study, NAME.zarr.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a study that is there.")]
 EncoderName = Annotated[str, typer.Option(help="What encodes the morphology; see 'encoders'.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="The encoder's weights, a file or folder; remembered from then on."),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch the encoder's weights from Hugging Face.")
+]
 PredictorName = Annotated[str, typer.Option(help="gp, ridge, knn, nearest or mean.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -195,10 +202,14 @@ def features(
         float | None,
         typer.Option(help="Micrometres between tokens; derived when not given."),
     ] = None,
+    checkpoint: Checkpoint = None,
+    download: Download = False,
 ) -> None:
     """Encode the morphology once; resumes where a stopped run left off."""
     from vortex_model import Study
+    from vortex_viewer.weights import settle
 
+    settle(encoder, checkpoint, download)
     with terminal.progress("Encoding") as report:
         made = Study.open(study).features(encoder, spacing_um=spacing, progress=report)
     shape = " x ".join(str(n) for n in made.grid.shape)
@@ -217,10 +228,14 @@ def finetune(
     ] = "hvg:1000",
     predictor: PredictorName = "gp",
     encoder: EncoderName = "texture",
+    checkpoint: Checkpoint = None,
+    download: Download = False,
 ) -> None:
     """Learn from measured sections; predict every gene of the panel in the whole block."""
     from vortex_model import Study
+    from vortex_viewer.weights import settle
 
+    settle(encoder, checkpoint, download)
     with terminal.progress("Fine-tuning") as report:
         made = Study.open(study).finetune(
             names(sections), panel=panel, predictor=predictor, encoder=encoder, progress=report
@@ -335,18 +350,37 @@ def site(
 
 
 @app.command()
-def encoders(as_json: AsJson = False) -> None:
-    """List the image encoders, and which of them can be used now."""
-    from vortex_model.encoders import available
+def encoders(
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, to be told in full.", show_default=False)
+    ] = None,
+    checkpoint: Checkpoint = None,
+    download: Download = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget where its weights are.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the image encoders, and which of them can be used now; bring weights for one."""
+    from vortex_viewer import weights
 
-    rows = available()
+    if name is not None:
+        weights.settle(name, checkpoint, download, forget)
+    elif checkpoint is not None or download or forget:
+        raise VortexError("Name the encoder too: vortex-viewer encoders uni --checkpoint FILE.")
+    record = weights.encoder_list(name)
     if as_json:
-        typer.echo(json.dumps([row.to_json() for row in rows], indent=2))
-        return
-    terminal.table(
-        ["encoder", "usable", "licence", "why not"],
-        [[r.name, "yes" if r.usable else "no", r.licence, r.why] for r in rows],
-    )
+        typer.echo(json.dumps(record, indent=2))
+    elif name is not None:
+        terminal.table(["", name], [[k, str(v)] for k, v in record[0].items() if k != "name"])
+    else:
+        terminal.table(
+            ["encoder", "usable now", "licence", "pixels", "um a pixel"],
+            [
+                [r["name"], weights.state(r), r["licence"]]
+                + [str(r["input_size"] or "any"), f"{r['um_per_pixel']:g}"]
+                for r in record
+            ],
+        )
+        typer.echo("What one needs, and all that is known of it: vortex-viewer encoders NAME")
 
 
 @app.command()

@@ -102,6 +102,8 @@ def compute_features(
                 "planar": layout.subject.planar,
                 "channels": list(layout.channel_names),
                 "groups": list(layout.groups),
+                # Not part of the id: the same weights may come in another file.
+                "origin": dict(getattr(encoder, "origin", {})),
             }
         Job.tidy(group)
     progress(1.0, "features are ready")

@@ -95,6 +95,21 @@ def test_an_unknown_section_is_told_with_those_that_exist(phantom):
 def test_encoders_are_listed_with_what_is_usable():
     rows = {row["name"]: row for row in json.loads(run("encoders", "--json").stdout)}
     assert rows["texture"]["usable"] is True
+    assert rows["uni"]["usable"] is False and rows["virchow2"]["embedding"] == 2560
+    assert "weights on request" in run("encoders").stdout
+    assert "hf auth login" in " ".join(run("encoders", "uni").stdout.split())
+    assert "Did you mean uni" in run("encoders", "unni", ok=False).stderr
+
+
+def test_weights_are_brought_by_a_command_and_a_wrong_file_is_refused(tmp_path):
+    (tmp_path / "no.safetensors").write_bytes(b"nothing")
+    said = run("encoders", "uni", "--checkpoint", tmp_path / "no.safetensors", ok=False).stderr
+    assert "cannot be read as weights" in said
+    assert "Name the encoder" in run("encoders", "--forget", ok=False).stderr
+    assert (
+        "takes no options"
+        in run("finetune", tmp_path, "--checkpoint", tmp_path / "no.safetensors", ok=False).stderr
+    )
 
 
 def test_doctor_tries_rendering_for_real():

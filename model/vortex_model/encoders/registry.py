@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from vortex_model.encoders.base import Encoder
+from vortex_model.encoders.catalogue import KNOWN, Known
+from vortex_model.encoders.settings import remembered
 from vortex_model.encoders.texture import TextureEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 
@@ -34,6 +36,16 @@ class EncoderRow:
         Side of its input in pixels; None where any will do.
     um_per_pixel
         Micrometres a pixel that it wants.
+    title
+        What its authors call it.
+    mean, std
+        Normalisation of RGB in 0..1; none where it is the checkpoint's own.
+    width, embedding
+        Length of a token, and of what ``pooling`` makes of a tile.
+    pooling
+        How its card makes one vector of a tile.
+    page
+        Where its weights are.
     """
 
     name: str
@@ -43,6 +55,13 @@ class EncoderRow:
     gate: bool
     input_size: int | None
     um_per_pixel: float
+    title: str = ""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    width: int | None = None
+    embedding: int | None = None
+    pooling: str = ""
+    page: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -54,7 +73,7 @@ def available() -> list[EncoderRow]:
     texture = EncoderRow(
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
-    return [texture, _any_timm(), _any_vortex()]
+    return [texture, *(_known(row) for row in KNOWN.values()), _any_timm(), _any_vortex()]
 
 
 def create(name: str, **options: Any) -> Encoder:
@@ -63,12 +82,15 @@ def create(name: str, **options: Any) -> Encoder:
     Parameters
     ----------
     name
-        ``texture``; ``timm:NAME`` with timm's name of a vision transformer or
-        ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with weights that ``vortex-viewer pretrain`` wrote.
+        ``texture``; a name of the catalogue, such as ``uni``; ``timm:NAME`` with timm's name of a
+        vision transformer or ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with weights that
+        ``vortex-viewer pretrain`` wrote.
     options
         ``texture`` takes none; for the others see
+        :class:`~vortex_model.encoders.known.KnownEncoder`,
         :class:`~vortex_model.encoders.timm_vit.TimmEncoder` and
-        :class:`~vortex_model.encoders.vortex3d.VortexEncoder`.
+        :class:`~vortex_model.encoders.vortex3d.VortexEncoder`. Where no ``checkpoint`` is given,
+        the remembered one is taken.
 
     Raises
     ------
@@ -81,13 +103,23 @@ def create(name: str, **options: Any) -> Encoder:
         if options:
             raise VortexError(f"The encoder texture takes no options, not {', '.join(options)}.")
         return TextureEncoder()
-    if name.startswith(TIMM) and name != TIMM:
+    if name in KNOWN:
         # Here, not above: a study can be shown and the texture encoder run without torch.
+        from vortex_model.encoders.known import OPTIONS as OPTIONS_KNOWN
+        from vortex_model.encoders.known import KnownEncoder
+
+        unknown = [o for o in options if o not in OPTIONS_KNOWN]
+        if unknown:
+            raise UnknownNameError(f"option of {name}", unknown[0], OPTIONS_KNOWN)
+        return KnownEncoder(KNOWN[name], **options)
+    if name.startswith(TIMM) and name != TIMM:
         from vortex_model.encoders.timm_vit import OPTIONS, TimmEncoder
 
         unknown = [o for o in options if o not in OPTIONS]
         if unknown:
             raise UnknownNameError("option of a timm encoder", unknown[0], OPTIONS)
+        if options.get("checkpoint") is None and not options.get("download"):
+            options["checkpoint"] = remembered(name)
         return TimmEncoder(name.removeprefix(TIMM), **options)
     if name.startswith(VORTEX) and name != VORTEX:
         from vortex_model.encoders.vortex3d import OPTIONS as OPTIONS_3D
@@ -98,6 +130,38 @@ def create(name: str, **options: Any) -> Encoder:
             raise UnknownNameError("option of a vortex encoder", unknown[0], OPTIONS_3D)
         return VortexEncoder(name.removeprefix(VORTEX), **options)
     raise UnknownNameError("encoder", name, [row.name for row in available()])
+
+
+def _known(row: Known) -> EncoderRow:
+    missing = [m for m in ("torch", "timm", "huggingface_hub") if find_spec(m) is None]
+    why = f"{' and '.join(missing)} not installed" if missing else ""
+    if not why and not _has_weights(row):
+        from vortex_model.encoders.access import how_to_get
+
+        why = how_to_get(row)
+    return EncoderRow(
+        row.name,
+        not why,
+        why,
+        row.licence,
+        row.gated,
+        row.input_size,
+        row.um_per_pixel,
+        row.title,
+        row.mean,
+        row.std,
+        row.width,
+        row.embedding,
+        row.pooling,
+        row.page,
+    )
+
+
+def _has_weights(row: Known) -> bool:
+    from vortex_model.encoders.access import fetched
+
+    place = remembered(row.name)
+    return (place is not None and place.exists()) or fetched(row) is not None
 
 
 def _any_timm() -> EncoderRow:

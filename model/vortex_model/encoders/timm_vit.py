@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from vortex_model.encoders.base import Block, Floats, Subject
 from vortex_model.encoders.pixels import area_matrix, resample, to_rgb
-from vortex_model.encoders.pooling import Windows
-from vortex_model.encoders.timm_weights import load
+from vortex_model.encoders.pooling import Pool, Windows
+from vortex_model.encoders.timm_weights import Weights, load
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
 
@@ -28,6 +28,7 @@ SMALL_INPUT = 384
 HALO_PATCHES = 2
 BATCH = 8
 PRECISIONS = ("float32", "bfloat16")
+POOLINGS = ("patches", "tile")
 
 
 class TimmEncoder:
@@ -53,6 +54,10 @@ class TimmEncoder:
         Windows over which tokens are averaged, beside the token itself.
     precision
         ``float32``, or ``bfloat16`` for matrix products.
+    pooling
+        ``patches``: each token of the lattice is the mean of the patch tokens in it, every pixel
+        encoded once. ``tile``: it is one vector of a tile around it, pooled as the model's card
+        says; dear, as tiles overlap.
     model_args
         Further arguments of ``timm.create_model``, such as ``{"init_values": 1e-5}``.
 
@@ -77,7 +82,24 @@ class TimmEncoder:
         planes: int = 1,
         context_um: Sequence[float] = (200.0,),
         precision: str = "float32",
+        pooling: str = "patches",
         model_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        weights = load(name, checkpoint, download, dict(model_args or {}))
+        self._set_up(
+            f"timm:{name}", weights, um_per_pixel, tile, planes, context_um, precision, pooling
+        )
+
+    def _set_up(
+        self,
+        name: str,
+        weights: Weights,
+        um_per_pixel: float,
+        tile: int | None,
+        planes: int,
+        context_um: Sequence[float],
+        precision: str,
+        pooling: str,
     ) -> None:
         if not um_per_pixel > 0:
             raise VortexError(f"um_per_pixel must be above 0, not {um_per_pixel}.")
@@ -85,33 +107,38 @@ class TimmEncoder:
             raise VortexError(f"planes must be 1 or more, not {planes}.")
         if precision not in PRECISIONS:
             raise VortexError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
+        if pooling not in POOLINGS:
+            raise VortexError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}.")
         if any(not w > 0 for w in context_um):
             raise VortexError(f"context_um holds widths above 0 um, not {list(context_um)}.")
-        self.weights = load(name, checkpoint, download, dict(model_args or {}))
-        patch = self.weights.patch
-        side = tile or self.weights.input_size * (
-            1 if self.weights.input_size >= SMALL_INPUT else 2
-        )
-        side = side // patch * patch
-        if side <= 2 * HALO_PATCHES * patch:
+        self.weights = weights
+        patch = weights.patch
+        doubled = pooling == "patches" and weights.input_size < SMALL_INPUT
+        side = (tile or weights.input_size * (2 if doubled else 1)) // patch * patch
+        least = 2 * HALO_PATCHES * patch if pooling == "patches" else 0
+        if side <= least:
             raise VortexError(
                 f"A tile of {tile} pixels is too small for patches of {patch}: give at least "
-                f"{(2 * HALO_PATCHES + 1) * patch}."
+                f"{least + patch}."
             )
-        self.name = f"timm:{name}"
+        self.name = name
         self.spacing_um = float(um_per_pixel)
         self.tile, self.planes, self.precision = side, planes, precision
+        self.pooling = pooling
         self.windows_um = tuple(float(w) for w in context_um)
+        self.origin: Mapping[str, str] = weights.origin
         self.parameters: Mapping[str, Any] = {
-            "weights": self.weights.content,
-            "model_args": self.weights.arguments,
-            "mean": list(self.weights.mean),
-            "std": list(self.weights.std),
+            "weights": weights.content,
+            "model_args": weights.arguments,
+            "mean": list(weights.mean),
+            "std": list(weights.std),
             "um_per_pixel": self.spacing_um,
             "tile": side,
             "planes": planes,
             "context_um": list(self.windows_um),
             "precision": precision,
+            # Left out where it is the default, so that features made before it are found again.
+            **({} if pooling == "patches" else {"pooling": pooling}),
         }
 
     def prepare(self, subject: Subject) -> TimmEncoding:
@@ -133,24 +160,31 @@ class TimmEncoding:
         widths = (own, *(w for w in encoder.windows_um if w > own))
         self._windows = Windows(subject.token_um, widths, subject.planar)
         self.context_um = self._windows.reach_um(subject.token_um)
-        self.token_count = encoder.weights.width
+        whole = encoder.pooling == "tile"
+        self.token_count = encoder.weights.embedding if whole else encoder.weights.width
         labels = [f"{w:.3g} um" for w in widths]
         self.channel_names = tuple(f"{i} in {w}" for w in labels for i in range(self.token_count))
         self.groups = tuple(w for w in labels for _ in range(self.token_count))
         patch = encoder.weights.patch
-        self._halo = HALO_PATCHES * patch
+        self._halo = encoder.tile // 2 if whole else HALO_PATCHES * patch
         margin = self._halo * self._pixel_um + 2 * voxel
         self.halo_um = (0.0, margin, margin)
-        core = max(encoder.tile - 2 * self._halo, 1024) * self._pixel_um / voxel
+        inner = encoder.tile if whole else encoder.tile - 2 * self._halo
+        core = max(inner, 1024) * self._pixel_um / voxel
         self.block_voxels = (1 if subject.planar else 32, int(core), int(core))
 
     def encode(self, block: Block, lattice: Grid) -> Floats:
         """Patch tokens of some planes, laid on the lattice."""
         out = np.zeros((self.token_count, *lattice.shape), dtype=np.float32)
+        whole = self._encoder.pooling == "tile"
+        tissue = Pool(block.grid, lattice, block.tissue).weight > 0 if whole else None
         for layer in range(lattice.shape[0]):
             planes = self._planes_of(layer, block.grid, lattice)
             for z in planes:
-                out[:, layer] += self._plane(block, z, lattice)
+                if tissue is not None:
+                    out[:, layer] += self._tiles(block, z, lattice, tissue[layer])
+                else:
+                    out[:, layer] += self._plane(block, z, lattice)
             out[:, layer] /= len(planes)
         return out
 
@@ -169,6 +203,25 @@ class TimmEncoding:
         high = min(low + factor, grid.shape[0])
         count = min(self._encoder.planes, high - low)
         return [low + int((i + 0.5) * (high - low) / count) for i in range(count)]
+
+    def _tiles(self, block: Block, z: int, lattice: Grid, tissue: npt.NDArray[np.bool_]) -> Floats:
+        """One vector (embedding, y, x) a token of one plane, from a tile around it."""
+        out = np.zeros((self.token_count, *tissue.shape), dtype=np.float32)
+        rgb, places = to_rgb(block, z), np.argwhere(tissue)
+        half = self._encoder.tile * self._pixel_um / 2
+        for first in range(0, len(places), BATCH):
+            some = places[first : first + BATCH]
+            corners = [
+                [lattice.axis_um(a + 1)[i] - half for a, i in enumerate(place)] for place in some
+            ]
+            tiles = np.stack(
+                [
+                    resample(rgb, block.grid, corner, self._pixel_um, self._encoder.tile)
+                    for corner in corners
+                ]
+            )
+            out[:, some[:, 0], some[:, 1]] = self._run(tiles, pooled=True).T
+        return out
 
     def _plane(self, block: Block, z: int, lattice: Grid) -> Floats:
         """Tokens (token, y, x) of one plane of the block."""
@@ -249,6 +302,12 @@ class TimmEncoding:
 
     def _forward(self, tiles: Floats) -> Floats:
         """Patch tokens (tile, token, y, x) of RGB tiles (tile, 3, y, x) in 0..1."""
+        found = self._run(tiles, pooled=False)
+        side = self._encoder.tile // self._encoder.weights.patch
+        return np.moveaxis(found.reshape(len(found), side, side, -1), -1, 1)
+
+    def _run(self, tiles: Floats, pooled: bool) -> Floats:
+        """Patch tokens (tile, patch, width), or one vector (tile, embedding), of RGB tiles."""
         import torch
 
         weights = self._encoder.weights
@@ -261,10 +320,10 @@ class TimmEncoding:
             enabled=self._encoder.precision == "bfloat16",
         )
         with torch.inference_mode(), autocast:
-            tokens = weights.model.forward_features(batch)[:, weights.prefix :]
-        side = self._encoder.tile // weights.patch
+            tokens = weights.model.forward_features(batch)
+            tokens = weights.pool(tokens) if pooled else tokens[:, weights.prefix :]
         found: npt.NDArray[np.float32] = tokens.float().cpu().numpy()
-        return np.moveaxis(found.reshape(len(found), side, side, -1), -1, 1)
+        return found
 
 
 OPTIONS = tuple(n for n in inspect.signature(TimmEncoder).parameters if n != "name")

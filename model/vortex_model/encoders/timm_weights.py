@@ -6,15 +6,16 @@ import hashlib
 import json
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vortex_model.encoders.access import FILES
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.torchvision_shim import import_torchvision
 
-FILES = ("model.safetensors", "pytorch_model.bin", "model.bin")
+Pool = Callable[[Any], Any]
 SPARE = ("head", "fc_norm", "mask_token", "pre_logits", "decoder", "cls_head", "dino_head")
 """Weights of a checkpoint that dense features do not need."""
 
@@ -37,6 +38,13 @@ class Weights:
         As its configuration says; empty where it says nothing.
     arguments
         What the model was made with, as text.
+    pool
+        All tokens of a tile (n, prefix + patches, width) -> one vector (n, ``embedding``), as the
+        model's card says.
+    embedding
+        Length of that vector.
+    origin
+        The file that the weights came in and its SHA-256, for the record.
     """
 
     model: Any
@@ -50,6 +58,9 @@ class Weights:
     prefix: int
     licence: str
     arguments: dict[str, str]
+    pool: Pool
+    embedding: int
+    origin: dict[str, str]
 
 
 def load(
@@ -73,9 +84,8 @@ def load(
         )
     import_torchvision()
     import timm
-    import torch
 
-    config, file = _local(Path(checkpoint).expanduser()) if checkpoint is not None else ({}, None)
+    config, file = local(Path(checkpoint).expanduser()) if checkpoint is not None else ({}, None)
     architecture = str(config.get("architecture", name))
     arguments = {**config.get("model_args", {}), **model_args}
     if file is None:
@@ -83,28 +93,81 @@ def load(
     else:
         if not timm.is_model(architecture):
             raise UnknownNameError("timm model", architecture, timm.list_models("*vit*"))
-        model = _create(architecture, arguments)
-        _fill(model, file)
+        model = make(architecture, arguments)
+        fill(model, read(file), file)
     _require_vit(name, model)
     settings = {**model.pretrained_cfg, **config.get("pretrained_cfg", {})}
+    return ready(
+        model,
+        mean=tuple(float(v) for v in settings["mean"]),
+        std=tuple(float(v) for v in settings["std"]),
+        input_size=int(settings["input_size"][-1]),
+        licence=str(settings.get("license") or ""),
+        arguments=arguments,
+        origin={"hub": name} if file is None else origin_of(file),
+    )
+
+
+def ready(
+    model: Any,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    input_size: int,
+    licence: str,
+    arguments: Mapping[str, Any],
+    origin: dict[str, str],
+    pooler: Any = None,
+    with_mean: bool = False,
+) -> Weights:
+    """A filled model, in evaluation mode on the fastest device that is there.
+
+    Parameters
+    ----------
+    pooler
+        A module from all tokens to (n, embedding), where the model has one of its own.
+    with_mean
+        Whether the mean of the patch tokens stands beside the class token.
+    """
+    import torch
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     patch = model.patch_embed.patch_size
+    prefix, width = int(model.num_prefix_tokens), int(model.num_features)
+    has_class = getattr(model, "cls_token", None) is not None
+
+    def pool(tokens: Any) -> Any:
+        if pooler is not None:
+            return pooler(tokens)
+        mean_token = tokens[:, prefix:].mean(dim=1)
+        if not has_class:
+            return mean_token
+        return torch.cat([tokens[:, 0], mean_token], dim=-1) if with_mean else tokens[:, 0]
+
+    if pooler is not None:
+        pooler.eval().to(device)
+        embedding = int(pooler.embedding)
+    else:
+        embedding = 2 * width if with_mean and has_class else width
     return Weights(
         model=model.eval().to(device),
         device=device,
         content=_content(model),
-        mean=tuple(float(v) for v in settings["mean"]),
-        std=tuple(float(v) for v in settings["std"]),
-        input_size=int(settings["input_size"][-1]),
+        mean=mean,
+        std=std,
+        input_size=input_size,
         patch=int(patch[0] if isinstance(patch, tuple) else patch),
-        width=int(model.num_features),
-        prefix=int(model.num_prefix_tokens),
-        licence=str(settings.get("license") or ""),
+        width=width,
+        prefix=prefix,
+        licence=licence,
         arguments={k: str(v) for k, v in sorted(arguments.items())},
+        pool=pool,
+        embedding=embedding,
+        origin=origin,
     )
 
 
-def _local(place: Path) -> tuple[dict[str, Any], Path]:
+def local(place: Path) -> tuple[dict[str, Any], Path]:
     """The configuration beside a checkpoint, if any, and the file of weights."""
     if place.is_dir():
         file = next((place / f for f in FILES if (place / f).is_file()), None)
@@ -124,7 +187,8 @@ def _local(place: Path) -> tuple[dict[str, Any], Path]:
     return (config if isinstance(config, dict) and "architecture" in config else {}), file
 
 
-def _create(architecture: str, arguments: Mapping[str, Any], **more: Any) -> Any:
+def make(architecture: str, arguments: Mapping[str, Any], **more: Any) -> Any:
+    """A model of timm's, for images of any size, not filled yet."""
     import timm
 
     try:
@@ -144,7 +208,7 @@ def _from_hub(name: str, arguments: Mapping[str, Any]) -> Any:
     if not name.startswith(("hf-hub:", "hf_hub:")) and not timm.is_model(name):
         raise UnknownNameError("timm model", name, timm.list_models("*vit*"))
     try:
-        return _create(name, arguments, pretrained=True)
+        return make(name, arguments, pretrained=True)
     except (OSError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise VortexError(
@@ -154,38 +218,86 @@ def _from_hub(name: str, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _fill(model: Any, file: Path) -> None:
-    """Load ``file`` into ``model``, all of it that dense features need."""
+def read(file: Path) -> dict[str, Any]:
+    """The tensors of a checkpoint by name; nothing but tensors is ever unpickled.
+
+    Raises
+    ------
+    VortexError
+        When it cannot be read.
+    """
     from safetensors import SafetensorError
     from timm.models import load_state_dict
 
     try:
-        state = load_state_dict(str(file), weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        state: dict[str, Any] = load_state_dict(str(file), weights_only=True)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        AttributeError,
+        TypeError,
+    ) as error:
         raise VortexError(
             f"{file} cannot be read as weights ({str(error).splitlines()[0][:200]}). It has to be "
             "a .safetensors file or a torch file of plain tensors."
         ) from error
+    return state
+
+
+def fill(model: Any, state: Mapping[str, Any], file: Path, hint: str = "") -> None:
+    """Load ``state`` into ``model``, all of it that dense features need.
+
+    Parameters
+    ----------
+    file
+        What the errors name.
+    hint
+        What to do where it does not fit.
+
+    Raises
+    ------
+    VortexError
+        When a weight is missing, unknown, or of another size; says which.
+    """
+    hint = hint or (
+        "Give the name of the model that it was saved from, and model_args if it needs any."
+    )
     adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     try:
-        state = adapt(state, model) if adapt else state
-        missing, surplus = model.load_state_dict(state, strict=False)
-    except (RuntimeError, KeyError, AttributeError) as error:
+        ready = dict(adapt(dict(state), model) if adapt else state)
+    except (RuntimeError, KeyError, AttributeError, IndexError) as error:
         raise VortexError(
-            f"{file} does not fit this model ({str(error).splitlines()[-1].strip()[:200]}). Give "
-            "the name of the model that it was saved from, and model_args if it needs any."
+            f"{file} does not fit this model ({str(error).splitlines()[-1].strip()[:200]}). {hint}"
         ) from error
-    surplus = [k for k in surplus if not k.startswith(SPARE)]
-    if missing or surplus:
-        parts = [
-            f"{word} {len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-            for word, keys in (("it lacks", missing), ("it has unknown", surplus))
-            if keys
-        ]
-        raise VortexError(
-            f"{file} does not fit this model: {'; '.join(parts)}. Give the name of the model that "
-            "it was saved from, and model_args if it needs any."
-        )
+    own = model.state_dict()
+    surplus = [k for k in ready if k not in own and not k.startswith(SPARE)]
+    sizes = [
+        f"{k} {tuple(ready[k].shape)} for {tuple(v.shape)}"
+        for k, v in own.items()
+        if k in ready and ready[k].shape != v.shape
+    ]
+    problems = (
+        ("it lacks", [k for k in own if k not in ready]),
+        ("it has unknown", surplus),
+        ("of another size are", sizes),
+    )
+    parts = [
+        f"{word} {len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for word, keys in problems
+        if keys
+    ]
+    if parts:
+        raise VortexError(f"{file} does not fit this model: {'; '.join(parts)}. {hint}")
+    model.load_state_dict({k: ready[k] for k in own})
+
+
+def origin_of(file: Path) -> dict[str, str]:
+    """Name of a file of weights and its SHA-256, as the hub lists it."""
+    with file.open("rb") as stream:
+        return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 def _require_vit(name: str, model: Any) -> None:
