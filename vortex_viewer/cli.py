@@ -91,6 +91,13 @@ def serve(
     public: Annotated[
         bool, typer.Option("--public", help="Let whoever reaches it look, without the secret.")
     ] = False,
+    data_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Page that may read the studies as OME-Zarr, such as "
+            "https://neuroglancer-demo.appspot.com; repeatable, * for all."
+        ),
+    ] = None,
 ) -> None:
     """Show studies in a browser: genes in 3D beside the morphology."""
     from vortex_model.study import Study
@@ -113,6 +120,7 @@ def serve(
         allowed_origins=tuple(allow_origin or ()),
         prefix=prefix,
         public=public,
+        data_origins=tuple(data_origin or ()),
     )
 
 

@@ -12,6 +12,7 @@ from vortex_viewer.scene.data import Library
 from vortex_viewer.scene.render import RenderThread
 from vortex_viewer.scene.stage import Stage
 from vortex_viewer.scene.stream import warm as warm_stream
+from vortex_viewer.zarr_http import Data
 
 
 @dataclass
@@ -23,6 +24,8 @@ class House:
     """The path under which the server is reached; empty is the root."""
     renderer: RenderThread = field(default_factory=RenderThread)
     relays: Relays = field(default_factory=Relays)
+    data: Data | None = None
+    """The studies as OME-Zarr; None where nothing listens."""
     workers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="view")
     )

@@ -28,6 +28,7 @@ def make_server(
     allowed_origins: Sequence[str] = (),
     prefix: str = "",
     public: bool = False,
+    data_origins: Sequence[str] = (),
     max_voxels: int | None = None,
 ) -> tuple[Any, str, Any]:
     """A server that listens but does not run yet, the address to open, and what visitors share.
@@ -49,6 +50,8 @@ def make_server(
         The path under which it is served, such as ``/vortex``; the root when empty.
     public
         Whether whoever reaches it may look, without the secret.
+    data_origins
+        Origins of other pages that may read the studies as OME-Zarr; ``*`` for all.
     max_voxels
         How many voxels the 3D view may hold; by what draws here when None.
     """
@@ -58,6 +61,7 @@ def make_server(
     from vortex_viewer.house import House
     from vortex_viewer.scene.data import Library
     from vortex_viewer.session import Session
+    from vortex_viewer.zarr_http import Data
 
     secret = secret or secrets.token_urlsafe(16)
     gate = Gate(host, secret, allowed_origins, prefix=prefix, public=public)
@@ -102,6 +106,8 @@ def make_server(
     rules.insert(0, Rule(SigningIn(gate), SignIn, {"gate": gate}))
     rules.insert(0, Rule(Refused(gate), Refusal))
     rules.insert(0, Rule(PathMatches(gate.prefix + HEALTH), Healthy))
+    house.data = Data.of(gate, house.library, data_origins)
+    rules.insert(0, house.data.rule())
     named = "localhost" if host in ("0.0.0.0", "::") else host
     address = f"http://{named}:{server.port}{gate.prefix}/"
     if public:
@@ -119,6 +125,7 @@ def serve(
     allowed_origins: Sequence[str] = (),
     prefix: str = "",
     public: bool = False,
+    data_origins: Sequence[str] = (),
 ) -> None:
     """Serve studies until interrupted; prints the address to open.
 
@@ -142,6 +149,7 @@ def serve(
             allowed_origins=allowed_origins,
             prefix=prefix,
             public=public,
+            data_origins=data_origins,
         )
     except OSError as error:
         raise VortexError(
@@ -149,6 +157,7 @@ def serve(
             "Choose another with --port, or 0 for any free one."
         ) from error
     sys.stdout.write(f"vortex-viewer is ready: {address}\n")
+    sys.stdout.write(f"The studies as OME-Zarr: {address.split('?')[0]}{house.data.key_path}\n")
     sys.stdout.flush()
     if open_browser:
         import webbrowser
