@@ -191,6 +191,11 @@ class Keys(RequestHandler):
         """None of Tornado's own: ours does not need the bytes."""
         return None
 
+    def _log(self) -> None:
+        """Clients look for keys that are not there, by design; those fill no log."""
+        if self.get_status() >= 500:
+            super()._log()
+
     async def _work(self, job: Any) -> Any:
         self._data.waiting += 1
         try:
