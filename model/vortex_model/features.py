@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import zarr
 from scipy import ndimage
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.encoders.base import Encoder
 from vortex_model.encoders.layout import plan
 from vortex_model.encoders.registry import create
@@ -37,6 +38,7 @@ def compute_features(
     *,
     spacing_um: float | None = None,
     progress: Progress = silent,
+    crew: Crew = HERE,
 ) -> str:
     """Encode the study's morphology onto its token lattice; returns the features' id.
 
@@ -52,6 +54,9 @@ def compute_features(
     spacing_um
         Spacing of the token lattice. By default a third of the smallest spot, but not under
         three voxels, nor so fine that there would be more than a million tokens.
+    crew
+        Who encodes: this process, or the workers of :func:`vortex_model.cluster.crew_at`. The
+        bytes are the same.
 
     Raises
     ------
@@ -87,7 +92,7 @@ def compute_features(
         return provenance.id
     with study.resuming(provenance) as group, single_threaded_blas():
         if "features" not in group.attrs:
-            job = Job(group, layout, image)
+            job = Job(group, layout, image, crew)
             job.encode(part(progress, 0.0, 0.85))
             job.widen(part(progress, 0.85, 0.97))
             progress(0.97, "normalisation")

@@ -13,6 +13,7 @@ import pytest
 from scipy import ndimage
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from vortex_model import crew
 from vortex_model.encoders import create, tiling
 from vortex_model.encoders.layout import plan
 from vortex_model.errors import Cancelled, StudyError, UnknownNameError, VortexError
@@ -156,8 +157,8 @@ def test_the_number_of_threads_does_not_matter(
     small_blocks(monkeypatch, 96)
     stored = []
     for workers in (1, 3):
-        monkeypatch.setattr(tiling, "WORKERS", workers)
-        monkeypatch.setattr(tiling.os, "cpu_count", lambda: 8)
+        monkeypatch.setattr(tiling, "THREADS", workers)
+        monkeypatch.setattr(crew.os, "cpu_count", lambda: 8)
         stored.append(compute_once(serial, spacing_um=24.0)[1])
     assert stored[0] == stored[1] and len(stored[0]) > 4
 
@@ -169,13 +170,13 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     small_blocks(monkeypatch, 96)
     _, expected = compute_once(serial, spacing_um=24.0)
     encoded: list[int] = []
-    before = tiling.Job._encode_unit
+    before = tiling.Job.encode_unit
 
     def count(self: Any, *arguments: Any) -> Any:
         encoded.append(1)
         return before(self, *arguments)
 
-    monkeypatch.setattr(tiling.Job, "_encode_unit", count)
+    monkeypatch.setattr(tiling.Job, "encode_unit", count)
 
     def stop(fraction: float, message: str) -> None:
         if fraction >= stop_at:

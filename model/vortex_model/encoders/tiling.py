@@ -7,43 +7,43 @@ the chunks in hand, and ends in the same bytes.
 
 from __future__ import annotations
 
-import os
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from scipy import ndimage
+from zarr.storage import LocalStore
 
 from vortex_model import tissue
+from vortex_model.crew import HERE, THREADS, Crew
 from vortex_model.encoders.base import ALIGN, Block, Floats
 from vortex_model.encoders.layout import Box, Layout
 from vortex_model.encoders.layout import box as box_of
 from vortex_model.encoders.pooling import Pool
-from vortex_model.grid import Triple
+from vortex_model.grid import Grid, Triple
 from vortex_model.multiscale import Image
 from vortex_model.progress import Progress
 
 LEAST_TISSUE = 0.25
 """A token is tissue when at least this part of its voxels is."""
-WORKERS = 2
 LARGEST = 60_000.0
 
 EDGE_UM = (100.0, 400.0)
-
-T = TypeVar("T")
 
 
 class Job:
     """The two passes over one layout, kept in ``group``; goes on from what is there."""
 
-    def __init__(self, group: zarr.Group, layout: Layout, image: Image) -> None:
-        self._group, self._layout, self._image = group, layout, image
+    def __init__(self, group: zarr.Group, layout: Layout, image: Image, crew: Crew = HERE) -> None:
+        self._group, self._layout, self._image, self._crew = group, layout, image, crew
+        self._lock = threading.Lock()
+        self._edge: Floats | None = None
+        self._survey: _Survey | None = None
         shape, chunk = layout.lattice.shape, layout.chunk
         count, channels = layout.encoding.token_count, len(layout.channel_names)
         self._units = layout.units()
@@ -58,7 +58,7 @@ class Job:
     @staticmethod
     def tidy(group: zarr.Group) -> None:
         """Drop what only the passes needed."""
-        for name in ("tokens", "weight", "encoded", "widened"):
+        for name in ("tokens", "weight", "encoded", "widened", "survey"):
             if name in group:
                 del group[name]
 
@@ -70,28 +70,11 @@ class Job:
         layout = self._layout
         gib = np.prod([float(n) for n in self._array_out.shape]) * 2 / 2**30
         progress(0.0, f"finding tissue; features will take up to {gib:.2f} GiB before packing")
-        step = max(layout.lattice.spacing_um[1:]) / 3
-        mask, where = tissue.tissue_mask(self._image, step, layout.subject.planar)
-        ranges = tissue.channel_ranges(self._image, layout.subject.planar)
-        look = [
-            np.clip(
-                np.floor((layout.level.grid.axis_um(a) - where.bounds_um[a][0]) / s), 0, n - 1
-            ).astype(np.int64)
-            for a, (s, n) in enumerate(zip(where.spacing_um, where.shape, strict=True))
-        ]
+        self._look_around()
         begin, total = time.monotonic(), len(self._units)
-
-        def work(number: int) -> tuple[Floats, Floats] | None:
-            return self._encode_unit(self._units[number], mask, look, ranges)
-
-        workers = min(WORKERS, os.cpu_count() or 1) if layout.encoding.threads else 1
-        for done, (number, result) in enumerate(_in_order(todo.tolist(), work, workers), start=1):
-            box = self._units[number]
-            if result is not None:
-                tokens, weight = result
-                self._tokens[(slice(None), *box)] = tokens
-                self._weight[box] = weight
-                self._mask_array[box] = weight >= LEAST_TISSUE
+        threads = THREADS if layout.encoding.threads else 1
+        parts = self._crew.map(_opened, self._about(), _encode, todo.tolist(), threads=threads)
+        for done, (number, _) in enumerate(parts, start=1):
             self._encoded[number] = 1
             left = (time.monotonic() - begin) / done * (len(todo) - done)
             already = total - len(todo)
@@ -100,14 +83,54 @@ class Job:
                 f"block {already + done} of {total} encoded, about {_duration(left)} left",
             )
 
-    def _encode_unit(
-        self,
-        box: Box,
-        mask: npt.NDArray[np.bool_],
-        look: Sequence[npt.NDArray[np.int64]],
-        ranges: Sequence[tuple[tuple[float, float], ...]],
-    ) -> tuple[Floats, Floats] | None:
+    def _about(self) -> tuple[str, Layout, Image]:
+        """What another process needs to do a part of this job."""
+        store = cast(LocalStore, self._group.store)
+        return str(store.root / self._group.path), self._layout, self._image
+
+    def _look_around(self) -> None:
+        """Find tissue and ranges once, on a coarse level, and keep them for whoever encodes."""
+        layout = self._layout
+        if "survey" in self._group:
+            return
+        step = max(layout.lattice.spacing_um[1:]) / 3
+        mask, where = tissue.tissue_mask(self._image, step, layout.subject.planar)
+        ranges = tissue.channel_ranges(self._image, layout.subject.planar)
+        array = self._group.create_array("survey", data=mask)
+        found = [[[float(low), float(high)] for low, high in row] for row in ranges]
+        array.attrs["survey"] = {"grid": where.to_json(), "ranges": found}
+
+    def _surveyed(self) -> _Survey:
+        with self._lock:
+            if self._survey is None:
+                array = cast("zarr.Array[Any]", self._group["survey"])
+                own: Any = array.attrs["survey"]
+                where = Grid.from_json(own["grid"])
+                look = [
+                    np.clip(
+                        np.floor((self._layout.level.grid.axis_um(a) - where.bounds_um[a][0]) / s),
+                        0,
+                        n - 1,
+                    ).astype(np.int64)
+                    for a, (s, n) in enumerate(zip(where.spacing_um, where.shape, strict=True))
+                ]
+                ranges = [tuple((float(a), float(b)) for a, b in row) for row in own["ranges"]]
+                self._survey = _Survey(np.asarray(array[:], dtype=np.bool_), look, ranges)
+            return self._survey
+
+    def encode_unit(self, number: int) -> None:
+        """One part of the first pass, onto disk."""
+        box = self._units[number]
+        result = self._tokens_of(box)
+        if result is not None:
+            tokens, weight = result
+            self._tokens[(slice(None), *box)] = tokens
+            self._weight[box] = weight
+            self._mask_array[box] = weight >= LEAST_TISSUE
+
+    def _tokens_of(self, box: Box) -> tuple[Floats, Floats] | None:
         """Tokens and their part of tissue; nothing where there is no tissue."""
+        mask, look, ranges = self._surveyed()
         layout = self._layout
         grid = layout.level.grid
         core = [
@@ -148,21 +171,29 @@ class Job:
         todo = np.flatnonzero(np.asarray(self._widened[:]) == 0)
         if not len(todo):
             return
-        self._edge = edge_distance(
-            np.asarray(self._mask_array[:], dtype=bool),
-            self._layout.lattice.spacing_um,
-            self._layout.subject.planar,
-        )
         total = len(self._wide)
-        workers = min(WORKERS, os.cpu_count() or 1)
-        for done, (number, result) in enumerate(
-            _in_order(todo.tolist(), self._widen_unit, workers), start=1
-        ):
-            if result is not None:
-                self._array_out[(slice(None), *self._wide[number])] = result
+        parts = self._crew.map(_opened, self._about(), _widen, todo.tolist(), threads=THREADS)
+        for done, (number, _) in enumerate(parts, start=1):
             self._widened[number] = 1
             already = total - len(todo) + done
             progress(already / total, f"block {already} of {total}: surroundings")
+
+    def widen_unit(self, number: int) -> None:
+        """One part of the second pass, onto disk."""
+        result = self._widen_unit(number)
+        if result is not None:
+            self._array_out[(slice(None), *self._wide[number])] = result
+
+    def _edges(self) -> Floats:
+        """Distance of every token from the tissue's edge; the first pass is over by now."""
+        with self._lock:
+            if self._edge is None:
+                self._edge = edge_distance(
+                    np.asarray(self._mask_array[:], dtype=bool),
+                    self._layout.lattice.spacing_um,
+                    self._layout.subject.planar,
+                )
+            return self._edge
 
     def _widen_unit(self, number: int) -> npt.NDArray[np.float16] | None:
         layout, box = self._layout, self._wide[number]
@@ -177,7 +208,7 @@ class Job:
             inner.append(slice(b.start - low, b.stop - low))
         tokens = np.asarray(self._tokens[(slice(None), *wide)], dtype=np.float32)
         weight = np.asarray(self._weight[tuple(wide)], dtype=np.float32)
-        far = self._edge[box]
+        far = self._edges()[box]
         edges = [np.log1p(far / EDGE_UM[0]), np.minimum(far, EDGE_UM[1]) / EDGE_UM[1]]
         features = np.zeros((len(layout.channel_names), *mask.shape), dtype=np.float16)
         for channel, values in enumerate(
@@ -241,25 +272,25 @@ def edge_distance(mask: npt.NDArray[np.bool_], spacing_um: Triple, planar: bool)
     return np.asarray(found, dtype=np.float32)
 
 
-def _in_order(
-    tasks: Sequence[int], work: Callable[[int], T], workers: int
-) -> Iterator[tuple[int, T]]:
-    """Results in the order of the tasks, a few at a time, so that few are held at once."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[int, Future[T]]] = deque()
-        rest = iter(tasks)
-        try:
-            for task in rest:
-                waiting.append((task, pool.submit(work, task)))
-                if len(waiting) > workers:
-                    number, future = waiting.popleft()
-                    yield number, future.result()
-            while waiting:
-                number, future = waiting.popleft()
-                yield number, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+class _Survey(NamedTuple):
+    """Tissue on a coarse grid, which of its voxels each voxel falls into, and value ranges."""
+
+    mask: npt.NDArray[np.bool_]
+    look: list[npt.NDArray[np.int64]]
+    ranges: list[tuple[tuple[float, float], ...]]
+
+
+def _opened(group: str, layout: Layout, image: Image) -> Job:
+    """The job again, in whatever process does a part of it."""
+    return Job(zarr.open_group(group, mode="r+"), layout, image)
+
+
+def _encode(job: Job, number: int) -> None:
+    job.encode_unit(number)
+
+
+def _widen(job: Job, number: int) -> None:
+    job.widen_unit(number)
 
 
 def _duration(seconds: float) -> str:

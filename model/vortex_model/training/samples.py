@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.errors import VortexError
 from vortex_model.expression import Measured, stack
 from vortex_model.features import Features, compute_features
@@ -34,11 +35,13 @@ class Sample:
         return Sample(self.measured.spots(keep), self.places[keep])
 
 
-def study_features(study: Study, encoder: str, progress: Progress = silent) -> Features | None:
+def study_features(
+    study: Study, encoder: str, progress: Progress = silent, crew: Crew = HERE
+) -> Features | None:
     """The study's features, computed if they are not there; none where there is no morphology."""
     if not study.has_morphology:
         return None
-    return Features.load(study, compute_features(study, encoder, progress=progress))
+    return Features.load(study, compute_features(study, encoder, progress=progress, crew=crew))
 
 
 def gather(study: Study, names: Sequence[str], features: Features | None) -> Sample:
