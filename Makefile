@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
-EXTRAS := dev,cluster,spatialdata,train
+EXTRAS := dev,cluster,spatialdata,train,movie,parquet
 
 .PHONY: help install serve test system check unit browser format accuracy constraints clean
 

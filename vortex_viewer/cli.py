@@ -6,12 +6,13 @@ import json
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from vortex_model.errors import Cancelled, VortexError
 from vortex_viewer import __version__, terminal
+from vortex_viewer.cli_export import export, names
 
 app = typer.Typer(
     name="vortex-viewer",
@@ -34,11 +35,6 @@ Download = Annotated[
 ]
 PredictorName = Annotated[str, typer.Option(help="gp, ridge, knn, nearest or mean.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-def names(text: str | None) -> list[str] | None:
-    """``C3,C5`` as a list; nothing given stays nothing."""
-    return None if text is None else [n.strip() for n in text.split(",") if n.strip()]
 
 
 def tell_version(asked: bool) -> None:
@@ -313,48 +309,7 @@ def pretrain(
     typer.echo(f"Wrote {weights}. Next: vortex-viewer features STUDY --encoder vortex:{weights}")
 
 
-export = typer.Typer(no_args_is_help=True, help="Write a study out to show it elsewhere.")
 app.add_typer(export, name="export")
-
-
-@export.command()
-def site(
-    studies: Annotated[list[Path], typer.Argument(help="Studies, then the folder to make.")],
-    genes: Annotated[
-        str | None, typer.Option(help="Genes to keep, separated by commas; all by default.")
-    ] = None,
-    max_size: Annotated[
-        float | None, typer.Option(help="Refuse to write more than so many megabytes.")
-    ] = None,
-    layout: Annotated[
-        Literal["shards", "chunks"],
-        typer.Option(help="shards: few files; chunks: for hosts without range requests."),
-    ] = "shards",
-    leave_out: Annotated[
-        int, typer.Option(help="How many of the morphology's finest levels to leave out.")
-    ] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export.")] = False,
-) -> None:
-    """Make a folder that any static host shows, without a server: STUDY... DEST."""
-    from vortex_viewer.export import export_site, plan_site
-
-    if len(studies) < 2:
-        raise VortexError("Name the studies, then the folder to make: export site A.zarr OUT.")
-    *chosen, dest = studies
-    kept = names(genes)
-    typer.echo(str(plan_site(chosen, genes=kept, layout=layout, leave_out=leave_out)))
-    with terminal.progress("Exporting") as report:
-        made = export_site(
-            chosen,
-            dest,
-            genes=kept,
-            max_size=None if max_size is None else int(max_size * 1e6),
-            layout=layout,
-            leave_out=leave_out,
-            overwrite=overwrite,
-            progress=report,
-        )
-    typer.echo(f"Wrote {made}. Try it: python -m http.server --directory {made}")
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from vortex_model.study import Study
 from vortex_model.tissue import channel_ranges
 from vortex_viewer import __version__
 from vortex_viewer.export import picture
+from vortex_viewer.export.address import slug
 from vortex_viewer.export.links import Linked, page
 from vortex_viewer.export.lowrank import LowRank, gene_table, write_lowrank
 from vortex_viewer.export.plan import Part, SizeReport, megabytes, plan_site
@@ -190,12 +190,12 @@ def _landing(final: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _slug(name: str, taken: set[str]) -> str:
-    stem = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "study"
-    slug, number = stem, 2
-    while slug in taken:
-        slug, number = f"{stem}-{number}", number + 1
-    taken.add(slug)
-    return slug
+    stem = slug(name)
+    made, number = stem, 2
+    while made in taken:
+        made, number = f"{stem}-{number}", number + 1
+    taken.add(made)
+    return made
 
 
 def _write_study(
