@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -231,26 +232,32 @@ class Features:
 
     def blocks(self) -> Iterator[FeatureBlock]:
         """The whole lattice part by part, normalised; parts without tissue are left out."""
-        shape = self.grid.shape
-        size = self.array.chunks[1:]
-        for z in range(0, shape[0], size[0]):
-            for y in range(0, shape[1], size[1]):
-                for x in range(0, shape[2], size[2]):
-                    start = (z, y, x)
-                    stop = (
-                        min(z + size[0], shape[0]),
-                        min(y + size[1], shape[1]),
-                        min(x + size[2], shape[2]),
-                    )
-                    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-                    inside = self.mask[box]
-                    if not inside.any():
-                        continue
-                    values = np.asarray(self.array[(slice(None), *box)])[:, inside].T
-                    index = np.argwhere(inside) + start
-                    yield FeatureBlock(start, stop, self._normaliser(values, index[:, 0]), index)
+        for start in self.block_starts():
+            yield self.block(start)
+
+    def block_starts(self) -> list[tuple[int, int, int]]:
+        """Where the parts with tissue begin, as :meth:`block` wants them."""
+        steps = [
+            range(0, n, s) for n, s in zip(self.grid.shape, self.array.chunks[1:], strict=True)
+        ]
+        return [start for start in product(*steps) if self.mask[self._box(start)].any()]
+
+    def block(self, start: tuple[int, int, int]) -> FeatureBlock:
+        """One part, normalised."""
+        box = self._box(start)
+        inside = self.mask[box]
+        values = np.asarray(self.array[(slice(None), *box)])[:, inside].T
+        index = np.argwhere(inside) + start
+        z, y, x = (s.stop for s in box)
+        return FeatureBlock(start, (z, y, x), self._normaliser(values, index[:, 0]), index)
 
     # -- inner -----------------------------------------------------------------------------
+
+    def _box(self, start: tuple[int, int, int]) -> tuple[slice, ...]:
+        return tuple(
+            slice(a, min(a + s, n))
+            for a, s, n in zip(start, self.array.chunks[1:], self.grid.shape, strict=True)
+        )
 
     def _discs(self, points: npt.NDArray[np.float64], diameter: npt.NDArray[np.float64]) -> Floats:
         """Means over discs, not normalised, (n, channels)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,13 +58,26 @@ class Dictionary:
         """Mean response of each token's patches, ``width`` times (z, y, x)."""
         if self._source is None:
             return
+        for factor, words in zip(self._factors, self._words(self._source), strict=True):
+            yield from self._scale(block, lattice, self._source.level.grid, factor, words)
+
+    def _words(self, source: Source) -> list[Vocabulary]:
         with self._lock:
             if self._learned is None:
                 self._learned = [
-                    learn(list(_sites(self._source, self._subject, f))) for f in self._factors
+                    learn(list(_sites(source, self._subject, f))) for f in self._factors
                 ]
-        for factor, words in zip(self._factors, self._learned, strict=True):
-            yield from self._scale(block, lattice, self._source.level.grid, factor, words)
+            return self._learned
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: with the words, so that all use the same ones, once learned."""
+        if self._source is not None:
+            self._words(self._source)
+        return {key: value for key, value in vars(self).items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In the other process."""
+        vars(self).update(state, _lock=threading.Lock())
 
     def _scale(
         self, block: Block, lattice: Grid, whole: Grid, factor: int, words: Vocabulary

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.expression import Measured
 from vortex_model.features import Features
 from vortex_model.grid import Grid
@@ -17,6 +19,7 @@ from vortex_model.progress import Progress, part, silent
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Start = tuple[int, int, int]
 
 MAX_TOKENS = 1_000_000
 VARIANCE_WORK = 2e10
@@ -32,6 +35,7 @@ def predict_lattice(
     features: Features | None,
     measured: Measured,
     progress: Progress = silent,
+    crew: Crew = HERE,
 ) -> tuple[Volume, Volume, Mask, Grid]:
     """Factors and their variance at every tissue token.
 
@@ -53,27 +57,47 @@ def predict_lattice(
     some = _subset(mask, grid, _affordable(len(measured.totals)))
     chosen = np.zeros(grid.shape, dtype=np.bool_)
     chosen[tuple(some.T)] = True
-    kept: list[Places] = []
-    where: list[npt.NDArray[np.int64]] = []
-    for index, places in _parts(features, grid, mask):
+    shared = (predictor, features, grid, mask, chosen)
+    starts = _starts(features, mask)
+    kept: dict[Start, tuple[npt.NDArray[np.int64], Places]] = {}
+    for start, (index, values, looked_at) in crew.map(_Part, shared, _predict, starts):
         progress(0.7 * done / total, f"predicting token {done:,} of {total:,}")
-        factors[:, index[:, 0], index[:, 1], index[:, 2]] = predictor.predict(places).T
-        own = np.flatnonzero(chosen[tuple(index.T)])
-        if len(own):
-            kept.append(places[own])
-            where.append(index[own])
+        factors[:, index[:, 0], index[:, 1], index[:, 2]] = values
+        if len(looked_at):
+            kept[start] = (index[chosen[tuple(index.T)]], looked_at)
         done += len(index)
     variance = np.zeros_like(factors)
     if kept:
+        # in the order of the parts, whoever finished first
+        where, looked = zip(*(kept[start] for start in sorted(kept)), strict=True)
         places = Places(
-            np.vstack([p.points_um for p in kept]),
-            np.vstack([p.features for p in kept]),
-            kept[0].groups,
+            np.vstack([p.points_um for p in looked]),
+            np.vstack([p.features for p in looked]),
+            looked[0].groups,
         )
-        values = _variance(predictor, places, part(progress, 0.7, 0.95))
-        _interpolate(variance, np.vstack(where), values, mask, grid)
+        exact = _variance(predictor, places, part(progress, 0.7, 0.95))
+        _interpolate(variance, np.vstack(where), exact, mask, grid)
     progress(1.0, "predicted")
     return factors, variance, mask, grid
+
+
+class _Part(NamedTuple):
+    """What every part of the lattice needs."""
+
+    predictor: Predictor
+    features: Features | None
+    grid: Grid
+    mask: Mask
+    chosen: Mask
+
+
+def _predict(
+    whole: _Part, start: Start
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], Places]:
+    """Tissue tokens of one part, their factors (k, n), and the places chosen among them."""
+    index, places = _places(whole.features, whole.grid, whole.mask, start)
+    own = np.flatnonzero(whole.chosen[tuple(index.T)])
+    return index, whole.predictor.predict(places).T.astype(np.float32), places[own]
 
 
 def section_depths(measured: Measured) -> tuple[Floats, bool]:
@@ -123,18 +147,31 @@ def _within(points: Floats, places: Floats, reach: float) -> Mask:
     return np.asarray(np.isfinite(cKDTree(points).query(places, distance_upper_bound=reach)[0]))
 
 
-def _parts(
+def tissue_parts(
     features: Features | None, grid: Grid, mask: Mask
 ) -> Iterator[tuple[npt.NDArray[np.int64], Places]]:
     """Indices and places of the tissue tokens, part by part."""
+    for start in _starts(features, mask):
+        yield _places(features, grid, mask, start)
+
+
+def _starts(features: Features | None, mask: Mask) -> list[Start]:
+    """Where parts with tissue begin: blocks of features, or planes where there are none."""
     if features is not None:
-        for _, _, values, index in features.blocks():
-            yield index, Places(grid.to_points(index), values.astype(np.float64), features.groups)
-        return
-    for z in range(grid.shape[0]):
-        index = np.argwhere(mask[z : z + 1]) + (z, 0, 0)
-        if len(index):
-            yield index, Places(grid.to_points(index), np.zeros((len(index), 0)), ())
+        return features.block_starts()
+    return [(int(z), 0, 0) for z in np.flatnonzero(mask.any(axis=(1, 2)))]
+
+
+def _places(
+    features: Features | None, grid: Grid, mask: Mask, start: Start
+) -> tuple[npt.NDArray[np.int64], Places]:
+    """The tissue tokens of a block of features, or of a plane where there are none."""
+    if features is not None:
+        block = features.block(start)
+        points = grid.to_points(block.tokens)
+        return block.tokens, Places(points, block.values.astype(np.float64), features.groups)
+    index = np.argwhere(mask[start[0] : start[0] + 1]) + start
+    return index, Places(grid.to_points(index), np.zeros((len(index), 0)), ())
 
 
 def _affordable(spots: int) -> int:
