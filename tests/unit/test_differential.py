@@ -6,7 +6,7 @@ from made_prediction import make_prediction, smooth_fields
 
 from vortex_model.analysis.autocorrelation import correlogram
 from vortex_model.analysis.differential import compare, false_discovery
-from vortex_model.analysis.moments import grouped
+from vortex_model.analysis.moments import columns, grouped
 from vortex_model.errors import VortexError
 
 SHAPE = (12, 60, 60)
@@ -66,7 +66,9 @@ def test_what_is_alike_is_seldom_called(tmp_path):
         table = compare(made, first, second, permutations=299).table
         rates.append((table["p"] < 0.05).mean())
         moments = grouped(made, np.where(first, 0, np.where(second, 1, -1)), 2)
-        error = np.sqrt(((moments.gene_deviation(made) ** 2) / moments.count[:, None]).sum(axis=0))
+        error = np.sqrt(
+            ((moments.gene_deviation(columns(made)) ** 2) / moments.count[:, None]).sum(axis=0)
+        )
         naive.append((np.abs(table["difference"]) > 1.96 * error).mean())
     assert np.mean(rates) < 0.1
     assert np.mean(naive) > 0.5

@@ -82,8 +82,11 @@ def test_moments_of_groups_are_those_of_the_tokens(prediction):
     group = rng.integers(-1, 4, size=SHAPE)
     group[group == 2] = 3  # group 2 is empty
     made = moments.grouped(prediction, group, 4)
-    mean, deviation = made.gene_mean(prediction), made.gene_deviation(prediction)
-    uncertainty = made.gene_uncertainty(prediction)
+    mean, deviation = (
+        made.gene_mean(moments.columns(prediction)),
+        made.gene_deviation(moments.columns(prediction)),
+    )
+    uncertainty = made.gene_uncertainty(moments.columns(prediction))
     for which in (0, 3):
         own = (group == which) & prediction.mask
         assert made.count[which] == own.sum()

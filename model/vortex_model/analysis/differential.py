@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vortex_model.analysis.autocorrelation import correlogram
-from vortex_model.analysis.moments import Floats, Mask, check_shape, grouped, reliable
+from vortex_model.analysis.moments import Floats, Mask, check_shape, columns, grouped, reliable
 from vortex_model.analysis.permutation import permuted
 from vortex_model.errors import VortexError
 from vortex_model.prediction import Prediction
@@ -107,8 +107,9 @@ def compare(
         seed,
         part(progress, 0.4, 1.0),
     )
-    mean = made.gene_mean(prediction)
-    variance = made.gene_deviation(prediction) ** 2 + made.gene_uncertainty(prediction) ** 2
+    genes = columns(prediction)
+    mean = made.gene_mean(genes)
+    variance = made.gene_deviation(genes) ** 2 + made.gene_uncertainty(genes) ** 2
     difference = mean[0] - mean[1]
     spread = np.sqrt(variance.mean(axis=0))
     table = pd.DataFrame(

@@ -7,7 +7,7 @@ thousand genes cost one small product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vortex_model.analysis.signatures import signature
 from vortex_model.errors import VortexError
 from vortex_model.prediction import Prediction
 
@@ -24,6 +25,37 @@ BOX = 64
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some genes or signatures: ``mean`` (n,) plus factors times ``loadings`` (k, n)."""
+
+    names: tuple[str, ...]
+    mean: Floats
+    loadings: Floats
+
+
+def columns(prediction: Prediction, names: Sequence[str] | None = None) -> Columns:
+    """Genes, or formulas of genes; all genes of the panel by default.
+
+    Raises
+    ------
+    UnknownNameError
+        When a gene was not predicted.
+    VortexError
+        When a formula cannot be read.
+    """
+    loadings = np.asarray(prediction.loadings, dtype=np.float64)
+    mean = prediction.genes["mean"].to_numpy(dtype=np.float64)
+    genes = [str(g) for g in prediction.genes.index]
+    if names is None:
+        return Columns(tuple(genes), mean, loadings)
+    mixed = np.zeros((len(genes), len(names)))
+    for column, name in zip(mixed.T, names, strict=True):
+        weights = signature(name, genes).weights
+        column[prediction.genes.index.get_indexer(pd.Index(list(weights)))] = list(weights.values())
+    return Columns(tuple(names), mean @ mixed, loadings @ mixed)
 
 
 @dataclass(frozen=True)
@@ -47,20 +79,19 @@ class Moments:
     covariance: Floats
     variance: Floats
 
-    def gene_mean(self, prediction: Prediction) -> Floats:
-        """Mean of every gene in each group, (groups, genes); nan where a group is empty."""
-        made = prediction.genes["mean"].to_numpy() + self.mean @ prediction.loadings
+    def gene_mean(self, of: Columns) -> Floats:
+        """Mean of each gene in each group, (groups, genes); nan where a group is empty."""
+        return np.where(self.count[:, None] > 0, of.mean + self.mean @ of.loadings, np.nan)
+
+    def gene_deviation(self, of: Columns) -> Floats:
+        """Standard deviation of each gene over the tokens of each group, (groups, genes)."""
+        made = [quadratic(matrix, of.loadings) for matrix in self.covariance]
+        return np.where(self.count[:, None] > 0, np.sqrt(np.stack(made)), np.nan)
+
+    def gene_uncertainty(self, of: Columns) -> Floats:
+        """Root of the mean predictive variance of each gene in each group, (groups, genes)."""
+        made = np.sqrt(self.variance @ of.loadings**2)
         return np.where(self.count[:, None] > 0, made, np.nan)
-
-    def gene_deviation(self, prediction: Prediction) -> Floats:
-        """Standard deviation of every gene over the tokens of each group, (groups, genes)."""
-        made = np.stack([quadratic(c, prediction.loadings) for c in self.covariance])
-        return np.where(self.count[:, None] > 0, np.sqrt(made), np.nan)
-
-    def gene_uncertainty(self, prediction: Prediction) -> Floats:
-        """Root of the mean predictive variance of every gene in each group, (groups, genes)."""
-        made = self.variance @ np.asarray(prediction.loadings, dtype=np.float64) ** 2
-        return np.where(self.count[:, None] > 0, np.sqrt(made), np.nan)
 
 
 def quadratic(matrix: Floats, loadings: npt.NDArray[Any]) -> Floats:

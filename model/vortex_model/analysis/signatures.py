@@ -80,6 +80,18 @@ def parse(formula: str, genes: Sequence[str]) -> Signature:
     return Signature(formula.strip(), weights)
 
 
+def signature(text: str, genes: Sequence[str]) -> Signature:
+    """One gene by its name, whatever that holds, or a formula.
+
+    Raises
+    ------
+    UnknownNameError, VortexError
+        As :func:`parse`.
+    """
+    found = _Names(genes).find(text.strip())
+    return parse(text, genes) if found is None else Signature(found, {found: 1.0})
+
+
 def is_formula(text: str, genes: Iterable[str]) -> bool:
     """Whether a text means more than one gene's name."""
     name = text.strip().casefold()
