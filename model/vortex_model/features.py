@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -237,10 +236,15 @@ class Features:
 
     def block_starts(self) -> list[tuple[int, int, int]]:
         """Where the parts with tissue begin, as :meth:`block` wants them."""
-        steps = [
-            range(0, n, s) for n, s in zip(self.grid.shape, self.array.chunks[1:], strict=True)
+        depth, height, width = self.array.chunks[1:]
+        planes, rows, columns = self.grid.shape
+        return [
+            (z, y, x)
+            for z in range(0, planes, depth)
+            for y in range(0, rows, height)
+            for x in range(0, columns, width)
+            if self.mask[self._box((z, y, x))].any()
         ]
-        return [start for start in product(*steps) if self.mask[self._box(start)].any()]
 
     def block(self, start: tuple[int, int, int]) -> FeatureBlock:
         """One part, normalised."""
@@ -253,11 +257,12 @@ class Features:
 
     # -- inner -----------------------------------------------------------------------------
 
-    def _box(self, start: tuple[int, int, int]) -> tuple[slice, ...]:
-        return tuple(
+    def _box(self, start: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+        z, y, x = (
             slice(a, min(a + s, n))
             for a, s, n in zip(start, self.array.chunks[1:], self.grid.shape, strict=True)
         )
+        return z, y, x
 
     def _discs(self, points: npt.NDArray[np.float64], diameter: npt.NDArray[np.float64]) -> Floats:
         """Means over discs, not normalised, (n, channels)."""
