@@ -87,6 +87,10 @@ def serve(
     public: Annotated[
         bool, typer.Option("--public", help="Let whoever reaches it look, without the secret.")
     ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="The view to begin with, as the page saved it.", show_default=False),
+    ] = None,
     data_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,7 +102,9 @@ def serve(
     """Show studies in a browser: genes in 3D beside the morphology."""
     from vortex_model.study import Study
     from vortex_viewer.server import serve as run
+    from vortex_viewer.state import read_file
 
+    first = None if state is None else read_file(state)
     if studies:
         chosen = studies
         for study in studies:
@@ -117,6 +123,7 @@ def serve(
         prefix=prefix,
         public=public,
         data_origins=tuple(data_origin or ()),
+        first=first,
     )
 
 

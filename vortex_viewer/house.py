@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from vortex_model.errors import VortexError
+from vortex_viewer.links import Shelf
 from vortex_viewer.relay import Relays
 from vortex_viewer.scene.data import Library
 from vortex_viewer.scene.render import RenderThread
 from vortex_viewer.scene.stage import Stage
 from vortex_viewer.scene.stream import warm as warm_stream
+from vortex_viewer.state import ViewState
 from vortex_viewer.zarr_http import Data
 
 
@@ -22,6 +24,9 @@ class House:
     library: Library
     prefix: str = ""
     """The path under which the server is reached; empty is the root."""
+    first: ViewState = field(default_factory=ViewState)
+    """What a page shows whose address asks for nothing."""
+    shelf: Shelf = field(default_factory=Shelf)
     renderer: RenderThread = field(default_factory=RenderThread)
     relays: Relays = field(default_factory=Relays)
     data: Data | None = None
@@ -35,9 +40,10 @@ class House:
         self.workers.submit(warm_stream)
         self.renderer.call(lambda: Stage().close())
         if self.library.names:
-            self.workers.submit(self._open_first)
+            self.workers.submit(self.open_first)
 
-    def _open_first(self) -> None:
+    def open_first(self) -> None:
+        """Read what the first page shows; made once, whoever asks."""
         with contextlib.suppress(VortexError):  # the page says what is wrong with it
             data = self.library.open(self.library.names[0])
             data.solid()

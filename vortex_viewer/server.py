@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vortex_viewer.gate import HEALTH, Gate, Healthy, Refusal, Refused, SignIn, SigningIn
+from vortex_viewer.state import ViewState
 
 log = logging.getLogger(__name__)
 SOFTWARE_VOXELS = 6_000_000
@@ -30,6 +31,7 @@ def make_server(
     public: bool = False,
     data_origins: Sequence[str] = (),
     max_voxels: int | None = None,
+    first: ViewState | None = None,
 ) -> tuple[Any, str, Any]:
     """A server that listens but does not run yet, the address to open, and what visitors share.
 
@@ -54,6 +56,8 @@ def make_server(
         Origins of other pages that may read the studies as OME-Zarr; ``*`` for all.
     max_voxels
         How many voxels the 3D view may hold; by what draws here when None.
+    first
+        What a page shows whose address asks for nothing.
     """
     import panel as pn
     from tornado.routing import PathMatches, Rule
@@ -69,6 +73,8 @@ def make_server(
     house = House(
         Library([Path(p).expanduser().resolve() for p in studies], budget), prefix=gate.prefix
     )
+    if first is not None:
+        house.first = first
 
     def page() -> Any:
         session = Session(house, pn.state.curdoc)
@@ -126,6 +132,7 @@ def serve(
     prefix: str = "",
     public: bool = False,
     data_origins: Sequence[str] = (),
+    first: ViewState | None = None,
 ) -> None:
     """Serve studies until interrupted; prints the address to open.
 
@@ -150,6 +157,7 @@ def serve(
             prefix=prefix,
             public=public,
             data_origins=data_origins,
+            first=first,
         )
     except OSError as error:
         raise VortexError(

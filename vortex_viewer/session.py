@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import fields
@@ -13,10 +14,10 @@ import panel as pn
 
 from vortex_model.errors import VortexError
 from vortex_viewer.drawings import Drawings
+from vortex_viewer.history import History
 from vortex_viewer.house import House
 from vortex_viewer.latest import Latest
 from vortex_viewer.panels import facts
-from vortex_viewer.panels.genes import GeneList
 from vortex_viewer.panels.part import Part
 from vortex_viewer.panels.piece import Piece
 from vortex_viewer.panels.register import PANELS
@@ -33,6 +34,8 @@ Kind = TypeVar("Kind", bound=Piece)
 ALL = frozenset(f.name for f in fields(ViewState))
 GENE = frozenset({"gene", "prediction"})
 """What must be loaded before anything of it can be drawn."""
+ADDRESS_S = 20.0
+"""How long a page may take to say what stands behind # in its address."""
 
 
 class Session:
@@ -59,15 +62,17 @@ class Session:
         self._closed = False
         self._opening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._address: asyncio.Future[str] = self._loop.create_future()
+        self.history = History()
         self.drawings = Drawings(self.fail)
+        self._waiting: set[str] = set()
         self._loading = Latest(self._load_gene, self.fail)
         self.stream = Stream(house.renderer, self._camera_moved)
         house.relays.add(self.stream)
         self.pieces = [panel(self.on_page) for panel in PANELS]
         self.slices = Slices()
         self.parts: list[Part] = [*self.pieces, self.slices]
-        self.study_bar, self.gene_list = self.piece(StudyBar), self.piece(GeneList)
-        self.view = self.piece(View)
+        self.study_bar, self.view = self.piece(StudyBar), self.piece(View)
         for part in self.parts:
             part.connect(self)
 
@@ -91,7 +96,26 @@ class Session:
         if not names:
             self.fail("There is no study to show. Start with: vortex-viewer serve STUDY.zarr")
             return
-        await self._open(names[0])
+        self.house.workers.submit(self.house.open_first)  # while the page loads
+        first = await self._wanted()
+        await self._open(first.study or names[0], first)
+
+    async def _wanted(self) -> ViewState:
+        """The view that the page's address asks for, else the server's first one."""
+        text = ""
+        with contextlib.suppress(TimeoutError):
+            text = await asyncio.wait_for(self._address, ADDRESS_S)
+        if not text:
+            return self.house.first
+        try:
+            state = await self.run(partial(self.house.shelf.open, text))
+        except VortexError as error:
+            self.warn(f"This link cannot be opened: {error}")
+            return self.house.first
+        if state.study and state.study not in self.house.library.names:
+            self.warn(f"This link shows the study {state.study!r}, which is not served here.")
+            return self.house.first
+        return state
 
     async def close(self) -> None:
         """The visitor is gone: free what was theirs."""
@@ -99,6 +123,7 @@ class Session:
         for task in (self._opening, *self._tasks):
             if task is not None:
                 task.cancel()
+        self._address.cancel()
         self._loading.stop()
         self.drawings.stop()
         self.house.relays.remove(self.stream)
@@ -139,6 +164,10 @@ class Session:
         self.study_bar.show(error=text, busy=None)
         self.view.show(busy=None)
 
+    def warn(self, text: str) -> None:
+        """Tell the visitor something that stands until they go on."""
+        self.study_bar.show(error=text)
+
     def ready(self) -> None:
         """What was asked for is drawn."""
         self.study_bar.show(busy=None)
@@ -149,20 +178,55 @@ class Session:
         """Go to a new state, and draw what it changes."""
         if self.data is None:
             return
+        self.study_bar.show(error=None)
         try:
-            new = self.state.with_(**changes)
+            self.go(self.state.with_(**changes))
         except VortexError as error:
             self.fail(str(error))
+
+    def go(self, new: ViewState, *, noted: bool = True) -> None:
+        """Go to a state of any kind, another study's too; ``noted`` lets undo come back."""
+        if self.data is None or new.study != self.state.study:
+            self.open_study(new.study, new)
             return
         old, self.state = self.state, new
-        changed = {name for name in changes if getattr(old, name) != getattr(new, name)}
+        if noted:
+            self.history.note(old, new)
+        changed = {name for name in ALL if getattr(old, name) != getattr(new, name)}
+        if "camera" in changed:
+            self.view.aim(new.camera)
         if changed:
             self._follow(changed)
+
+    def address(self, text: str) -> None:
+        """The page says what stands behind # in its address: at first, and when it is edited."""
+        if not self._address.done():
+            self._address.set_result(text)
+        elif text:
+            self.spawn(self._go_to(text))
+
+    async def _go_to(self, text: str) -> None:
+        state = await self.run(partial(self.house.shelf.open, text))
+        await self.show_state(state)
+
+    async def show_state(self, state: ViewState) -> None:
+        """Show a state from elsewhere, a link or a kept view: as far as the study has it."""
+        if self.data is None or state.study not in ("", self.state.study):
+            self.go(state)
+            return
+        self.go(await self._fitted(self.state.study, self.data, state))
+
+    def step(self, state: ViewState | None) -> None:
+        """Go to a state that :attr:`history` gave."""
+        if state is not None:
+            self.study_bar.show(error=None)
+            self.go(state, noted=False)
 
     def _follow(self, changed: set[str]) -> None:
         for part in self.parts:
             part.follow(changed)
         if changed & GENE:
+            self._waiting |= changed
             self._loading.ask()
         else:
             self.drawings.follow(changed)
@@ -175,11 +239,19 @@ class Session:
         if state.gene is not None and state.prediction is not None:
             gene = await self.run(partial(data.gene, state.prediction, state.gene))
         self.gene = gene
-        self._follow({"loaded"})
+        changed, self._waiting = self._waiting | {"loaded"}, set()
+        for part in self.parts:
+            part.follow({"loaded"})
+        self.drawings.follow(changed)
 
     def _camera_moved(self, camera: Camera, um_per_pixel: float, done: bool) -> None:
-        self.state = self.state.with_(camera=camera)
+        old = self.state
+        self.state = old.with_(camera=None if self.stream.at_home else camera)
         self.view.camera_moved(camera, um_per_pixel, done)
+        if self.data is not None and old != self.state and not self.state.turning:
+            self.history.note(old, self.state)
+        if done:
+            self.drawings.follow({"camera"})
 
     @property
     def cursor(self) -> Point:
@@ -195,19 +267,30 @@ class Session:
 
     # -- opening ---------------------------------------------------------------------------
 
-    def open_study(self, name: str) -> None:
-        """Show another study."""
+    def open_study(self, name: str, wanted: ViewState | None = None) -> None:
+        """Show another study: as ``wanted``, or as much as now as makes sense there."""
+        if wanted is None:
+            self.study_bar.show(error=None)
+            kept = self.state
+            wanted = ViewState(
+                gene=kept.gene, palette=kept.palette, spots=kept.spots, planes=kept.planes,
+                layout=kept.layout, bar=kept.bar,
+            )  # fmt: skip
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
-        self._opening = asyncio.ensure_future(self._open(name))
+        self._opening = asyncio.ensure_future(self._open(name, wanted))
 
-    async def _open(self, name: str) -> None:
-        self.study_bar.show(study=name, title=name, busy="Opening", error=None, facts=[])
+    async def _open(self, name: str, wanted: ViewState) -> None:
+        self.study_bar.show(study=name, title=name, busy="Opening", facts=[])
         self.view.show(busy=f"Opening {name}", empty=None)
         try:
             data = await self.run(partial(self.house.library.open, name))
-            prediction = await self.run(data.newest_prediction)
-            await self._adopt(name, data, prediction)
+            state = await self._fitted(name, data, wanted)
+            await self.run(lambda: data.content)  # makes what is slow, once
+            self.data, self.gene, self.state = data, None, state
+            for part in self.parts:
+                await part.opened()
+            self._follow(set(ALL))
         except VortexError as error:
             self.data = None
             self.fail(str(error))
@@ -217,31 +300,19 @@ class Session:
             self.fail(f"{name} cannot be shown ({type(error).__name__}: {error}).")
             raise
 
-    async def _adopt(self, name: str, data: StudyData, prediction: str | None) -> None:
-        kept = self.state
-        table = await self.run(partial(facts.gene_table, data, prediction))
-        await self.run(lambda: data.content)  # makes what is slow, once
-        self.data, self.gene = data, None
-        self.state = ViewState(
-            study=name,
-            prediction=prediction,
-            gene=facts.first_gene(table, kept.gene),
-            palette=kept.palette,
-            spots=kept.spots,
-            planes=kept.planes,
-        )
-        self.gene_list.show_table(table)
-        for part in self.parts:
-            await part.opened()
-        self._follow(set(ALL))
+    async def _fitted(self, name: str, data: StudyData, wanted: ViewState) -> ViewState:
+        """A state with what this study has; the visitor is told what of it is not there."""
+        state, missing = await self.run(partial(facts.fitted, data, wanted))
+        if missing:
+            self.warn(missing)
+        return state.with_(study=name)
 
     async def take(self, prediction: str) -> None:
         """Show a prediction that has just been made."""
         data = self.data
         if data is None:
             return
-        table = await self.run(partial(facts.gene_table, data, prediction))
+        wanted = self.state.with_(prediction=prediction, window=None)
+        state, _ = await self.run(partial(facts.fitted, data, wanted))
         if self.data is data:
-            gene = facts.first_gene(table, self.state.gene)
-            self.change(prediction=prediction, gene=gene, window=None)
-            self.gene_list.show_table(table)
+            self.go(state.with_(study=self.state.study))

@@ -6,17 +6,26 @@ today shows the same view later; a new field's default means what was shown befo
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from vortex_model.errors import VortexError
 
 VERSION = 1
 PALETTES = ("magma", "inferno", "plasma", "viridis", "cividis")
-MAYBE = {"prediction", "gene", "window", "cursor_um", "crop_um", "camera", "depth"}
+COLOURS = {"orange": "#f0a020", "blue": "#4fb0f0", "green": "#10b080", "pink": "#e07cb4"}
+"""Colours of genes that share one picture, apart for colour-blind eyes too."""
+PRESETS = {"2-98": (2.0, 98.0), "50-98": (50.0, 98.0), "full": (0.0, 100.0)}
+"""Windows by percentile of the gene in tissue."""
+TOGETHER = ("mixed", "beside", "difference")
+LAYOUTS = ("column", "four", "view", "xy", "xz", "yz")
+MODES = ("composite", "maximum", "surface")
+MOST_GENES = 4
 Range = tuple[float, float]
 Point = tuple[float, float, float]
 
@@ -44,6 +53,19 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One more gene in the picture: its name, one of ``COLOURS``, its window (the preset's)."""
+
+    gene: str
+    colour: str = "blue"
+    window: Range | None = None
+
+    def __post_init__(self) -> None:
+        _check_colour(self.colour)
+        _check_window(self.window)
+
+
+@dataclass(frozen=True)
 class ViewState:
     """What one visitor sees. Nothing else that a visitor chose is kept anywhere.
 
@@ -54,12 +76,12 @@ class ViewState:
     prediction
         Id of the prediction; the study's newest when None.
     gene
-        Gene whose expression is shown; None is morphology alone.
+        Gene whose expression is shown, or a signature's formula after "="; None is morphology
+        alone.
     palette
         One of ``PALETTES``.
     window
-        Expression (low, high) that the palette spans; the gene's 2nd to 98th percentile in
-        tissue when None.
+        Expression (low, high) that the palette spans; what ``preset`` says when None.
     opacity
         How strongly expression covers the morphology, 0 to 1.
     threshold
@@ -76,6 +98,36 @@ class ViewState:
         Whether the measured spots, and the outlines of the three slices, are drawn.
     depth
         How many times z is stretched in 3D; chosen for the study when None.
+    preset
+        Which percentiles of a gene in tissue its window spans: one of ``PRESETS``.
+    hold
+        Whether the window stays when another gene is chosen.
+    ramp
+        Opacity points (part of the window, opacity), rising in the first; what ``opacity`` and
+        ``threshold`` say when None.
+    mode
+        How the 3D view sees expression: one of ``MODES``.
+    level
+        Where a surface is drawn, as a part of the window.
+    colour
+        The gene's colour where it shares a picture with ``others``.
+    others
+        More genes in the picture.
+    together
+        How several genes are shown: one of ``TOGETHER``; a difference is the first less the second.
+    shared
+        Whether several genes share the first one's window.
+    layout
+        Which panes there are: one of ``LAYOUTS``; a single pane's name is that pane alone.
+    turning
+        Whether the block turns by itself.
+    bar
+        Whether scale bars are shown.
+    trusted
+        Genes of a lower reliability are greyed in the list.
+    doubt
+        Voxels whose standard deviation is above this part of the gene's range are greyed; none
+        when None.
     """
 
     study: str = ""
@@ -92,20 +144,41 @@ class ViewState:
     spots: bool = True
     planes: bool = True
     depth: float | None = None
+    preset: str = "2-98"
+    hold: bool = False
+    ramp: tuple[Range, ...] | None = None
+    mode: str = "composite"
+    level: float = 0.5
+    colour: str = "orange"
+    others: tuple[Layer, ...] = ()
+    together: str = "mixed"
+    shared: bool = False
+    layout: str = "column"
+    turning: bool = False
+    bar: bool = True
+    trusted: float = 0.0
+    doubt: float | None = None
 
     def __post_init__(self) -> None:
         if self.palette not in PALETTES:
             raise VortexError(f"Palette {self.palette!r} is unknown. Use {', '.join(PALETTES)}.")
-        for name in ("opacity", "threshold", "morphology"):
+        for name in ("opacity", "threshold", "morphology", "level"):
             _check(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "0 to 1")
-        if self.window is not None:
-            low, high = self.window
-            _check(
-                math.isfinite(low) and math.isfinite(high) and low < high,
-                "window",
-                self.window,
-                "a low end below its high end",
-            )
+        for name, known in (
+            ("preset", tuple(PRESETS)),
+            ("mode", MODES),
+            ("together", TOGETHER),
+            ("layout", LAYOUTS),
+        ):
+            value = getattr(self, name)
+            _check(value in known, name, value, f"one of {', '.join(known)}")
+        _check_colour(self.colour)
+        _check_window(self.window)
+        _check_ramp(self.ramp)
+        _check(len(self.others) < MOST_GENES, "others", len(self.others), "at most three")
+        _check(-1.0 <= self.trusted <= 1.0, "trusted", self.trusted, "-1 to 1")
+        if self.doubt is not None:
+            _check(0.0 < self.doubt <= 10.0, "doubt", self.doubt, "above 0, at most 10")
         for span in self.crop_um or ():
             _check(span[0] < span[1], "crop", span, "a low end below its high end, in micrometres")
         if self.depth is not None:
@@ -138,41 +211,30 @@ class ViewState:
         VortexError
             When a newer program wrote it, or a field has a value that cannot be.
         """
-        number = record.get("version")
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise VortexError(f"A view state needs a version number, not {number!r}.")
-        if number > VERSION:
-            raise VortexError(
-                f"This view state has version {number}; this program reads up to {VERSION}. "
-                "Update vortex-viewer."
-            )
-        readers = _readers()
-        values: dict[str, Any] = {}
-        for name, value in record.items():
-            if name == "version":
-                continue
-            if name not in readers:
-                raise VortexError(f"A view state has no field {name!r}.")
-            try:
-                absent = value is None and name in MAYBE
-                values[name] = None if absent else readers[name](value)
-            except (TypeError, ValueError, KeyError) as error:
-                raise VortexError(f"The view state's {name} cannot be {value!r}.") from error
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise VortexError(f"This view state cannot be read: {error}.") from error
+        from vortex_viewer.state_json import read
+
+        return read(record)
 
     @classmethod
     def loads(cls, text: str) -> ViewState:
         """The state that :meth:`dumps` wrote."""
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise VortexError(f"This view state is no JSON: {error}.") from error
-        if not isinstance(record, dict):
-            raise VortexError("A view state is a JSON object.")
-        return cls.from_json(record)
+        from vortex_viewer.state_json import parse
+
+        return parse(text)
+
+
+def read_file(place: Path) -> ViewState:
+    """The state that a file holds.
+
+    Raises
+    ------
+    VortexError
+        When the file cannot be read, or holds no state.
+    """
+    try:
+        return ViewState.loads(place.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VortexError(f"The view {place} cannot be read: {error}.") from error
 
 
 def _check(good: bool, name: str, value: object, wanted: str) -> None:
@@ -180,72 +242,32 @@ def _check(good: bool, name: str, value: object, wanted: str) -> None:
         raise VortexError(f"The view's {name} is {value!r}; it needs {wanted}.")
 
 
+def _check_colour(name: str) -> None:
+    _check(name in COLOURS, "colour", name, f"one of {', '.join(COLOURS)}")
+
+
+def _check_window(window: Range | None) -> None:
+    if window is not None:
+        low, high = window
+        good = math.isfinite(low) and math.isfinite(high) and low < high
+        _check(good, "window", window, "a low end below its high end")
+
+
+def _check_ramp(ramp: tuple[Range, ...] | None) -> None:
+    if ramp is None:
+        return
+    parts = [part for part, _ in ramp]
+    good = (
+        2 <= len(ramp) <= 16
+        and all(0.0 <= v <= 1.0 for point in ramp for v in point)
+        and all(a < b for a, b in itertools.pairwise(parts))
+    )
+    _check(good, "ramp", ramp, "2 to 16 points from 0 to 1, each right of the one before")
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Camera):
+    if isinstance(value, Camera | Layer):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(value)
-    if not math.isfinite(value):
-        raise ValueError(value)
-    return float(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
-
-
-def _pair(value: Any) -> Range:
-    low, high = value
-    return _number(low), _number(high)
-
-
-def _point(value: Any) -> Point:
-    x, y, z = value
-    return _number(x), _number(y), _number(z)
-
-
-def _box(value: Any) -> tuple[Range, Range, Range]:
-    x, y, z = value
-    return _pair(x), _pair(y), _pair(z)
-
-
-def _camera(value: Any) -> Camera:
-    return Camera(
-        _point(value["focal"]),
-        _point(value["back"]),
-        _point(value["up"]),
-        _number(value["height_um"]),
-    )
-
-
-def _readers() -> dict[str, Any]:
-    return {
-        "study": _text,
-        "prediction": _text,
-        "gene": _text,
-        "palette": _text,
-        "window": _pair,
-        "opacity": _number,
-        "threshold": _number,
-        "morphology": _number,
-        "cursor_um": _point,
-        "crop_um": _box,
-        "camera": _camera,
-        "spots": _flag,
-        "planes": _flag,
-        "depth": _number,
-    }

@@ -8,7 +8,10 @@
         sections/NAME/     AnnData, raw counts in X, obsm["spatial"] = x, y, z in micrometres
         overlays/NAME/     registration overlays, (y, x, rgb) uint8, with their score
         features/ID/       one encoder's output on its token lattice
+        models/ID/         what full fine-tuning learned: weights.safetensors, tuned features
         predictions/ID/    factors, loadings, gene table
+        views/ID/          what people keep: a JSON record each, in its attributes["record"]
+        regions/ID/        the same, of regions
         truth/ID/          phantoms only: the expression that was planted
         .lock, .holder     one writer at a time, and who that is
 
@@ -19,9 +22,11 @@ killed process left behind is swept away by the next writer, except work that ca
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -47,6 +52,7 @@ __all__ = ["Kind", "Modality", "Provenance", "Study", "StudyInfo", "section_hash
 
 FORMAT = 1
 Modality = Literal["light-sheet", "microct", "serial-sections", "other"]
+RecordKind = Literal["views", "regions"]
 StudyType = TypeVar("StudyType", bound="Study")
 
 
@@ -262,6 +268,45 @@ class Study:
         """What made a derived thing."""
         return cast(dict[str, Any], self.derived(kind, name).attrs["provenance"])
 
+    # -- what people keep ------------------------------------------------------------------
+
+    def records(self, kind: RecordKind) -> dict[str, dict[str, Any]]:
+        """The records of a kind by id, such as the named views."""
+        return {name: self.record(kind, name) for name in self._names(kind)}
+
+    def record(self, kind: RecordKind, name: str) -> dict[str, Any]:
+        """One record.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none of this id.
+        """
+        self._known(kind.rstrip("s"), kind, name)
+        group = zarr.open_group(self.path / kind / name, mode="r")
+        return cast(dict[str, Any], group.attrs["record"])
+
+    def write_record(self, kind: RecordKind, name: str, record: Mapping[str, Any]) -> None:
+        """Keep a record of plain JSON types under an id, in place of the one that is there.
+
+        Raises
+        ------
+        StudyError
+            When the id is no plain name, or the study cannot be written.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            raise StudyError(f"{name!r} cannot be an id; use letters, digits, - and _.")
+        with self.writing(f"keeping one of the {kind}"):
+            zarr.open_group(self.path / kind, mode="a", zarr_format=3)
+            with self._landing(f"{kind}/{name}") as group:
+                group.attrs["record"] = dict(record)
+
+    def remove_record(self, kind: RecordKind, name: str) -> None:
+        """Forget a record."""
+        self._known(kind.rstrip("s"), kind, name)
+        with self.writing(f"removing one of the {kind}"):
+            shutil.rmtree(self.path / kind / name)
+
     # -- writing ---------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -289,7 +334,9 @@ class Study:
                         holder.unlink(missing_ok=True)
         except Timeout as error:
             raise StudyError(f"{self.path} is being written by {_holder(holder)}.") from error
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise StudyError(
                 f"{self.path} cannot be written: {error.strerror}. "
                 "Copy the study to a place where you may write, or ask its owner."
@@ -389,6 +436,22 @@ class Study:
             yield group
             group.attrs["provenance"] = provenance.to_json()
             self._land(draft, self.path / provenance.kind / name)
+
+    def write_file(self, group: zarr.Group, name: str, data: bytes) -> None:
+        """Put a file that is no array, such as weights, beside a group that is being written."""
+        place = Path(str(group.store_path.store.root)) / group.path  # type: ignore[attr-defined]
+        (place / name).write_bytes(data)
+
+    def file(self, kind: Kind, name: str, file: str) -> Path:
+        """Where a file lies that :meth:`write_file` put beside a derived thing.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such thing.
+        """
+        self._known(kind.rstrip("s"), kind, name)
+        return self.path / kind / name / file
 
     def remove_derived(self, kind: Kind, name: str) -> None:
         """Forget a derived thing."""

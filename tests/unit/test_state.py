@@ -1,20 +1,40 @@
 """ViewState: links that were made keep their meaning, and nonsense is refused with words."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vortex_model.errors import VortexError
-from vortex_viewer.state import PALETTES, VERSION, Camera, ViewState
+from vortex_viewer.links import Shelf, decode, encode
+from vortex_viewer.state import (
+    COLOURS,
+    LAYOUTS,
+    MODES,
+    PALETTES,
+    PRESETS,
+    TOGETHER,
+    VERSION,
+    Camera,
+    Layer,
+    ViewState,
+    read_file,
+)
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 part = st.floats(0, 1)
 pair = st.tuples(finite, finite).map(sorted).filter(lambda p: p[0] < p[1]).map(tuple)
 point = st.tuples(finite, finite, finite)
 camera = st.builds(Camera, point, point, point, st.floats(1e-3, 1e6))
+layer = st.builds(
+    Layer, st.text(min_size=1, max_size=9), st.sampled_from(sorted(COLOURS)), st.none() | pair
+)
+ramp = st.lists(part, min_size=2, max_size=6, unique=True).map(
+    lambda places: tuple((p, 1 - p) for p in sorted(places))
+)
 states = st.builds(
     ViewState,
     study=st.text(max_size=20),
@@ -31,6 +51,20 @@ states = st.builds(
     spots=st.booleans(),
     planes=st.booleans(),
     depth=st.none() | st.floats(0.1, 1000),
+    preset=st.sampled_from(sorted(PRESETS)),
+    hold=st.booleans(),
+    ramp=st.none() | ramp,
+    mode=st.sampled_from(MODES),
+    level=part,
+    colour=st.sampled_from(sorted(COLOURS)),
+    others=st.lists(layer, max_size=3).map(tuple),
+    together=st.sampled_from(TOGETHER),
+    shared=st.booleans(),
+    layout=st.sampled_from(LAYOUTS),
+    turning=st.booleans(),
+    bar=st.booleans(),
+    trusted=st.floats(-1, 1),
+    doubt=st.none() | st.floats(0.01, 10),
 )
 
 # A golden record is never edited: it is somebody's link.
@@ -65,6 +99,51 @@ GOLDEN = {
     '"version":1}': ViewState(
         camera=Camera((1.0, 2.0, 3.0), (0.0, 0.0, -1.0), (0.0, -1.0, 0.0), 900.0), depth=12.0
     ),
+    '{"bar":false,"colour":"pink","doubt":0.3,"gene":"=mean(KRT8, KRT18) - VIM","hold":true,'
+    '"layout":"four","level":0.7,"mode":"surface","others":[{"colour":"green","gene":"VIM",'
+    '"window":[0,2]}],"preset":"50-98","ramp":[[0,0],[1,0.8]],"shared":true,'
+    '"together":"beside","trusted":0.2,"turning":true,"version":1}': ViewState(
+        gene="=mean(KRT8, KRT18) - VIM",
+        preset="50-98",
+        hold=True,
+        ramp=((0.0, 0.0), (1.0, 0.8)),
+        mode="surface",
+        level=0.7,
+        colour="pink",
+        others=(Layer("VIM", "green", (0.0, 2.0)),),
+        together="beside",
+        shared=True,
+        layout="four",
+        turning=True,
+        bar=False,
+        trusted=0.2,
+        doubt=0.3,
+    ),
+}
+
+# The same for what stands behind # in an address.
+GOLDEN_LINKS = {
+    "v=1": ViewState(),
+    "v=1&study=demo&gene=ERBB2&palette=viridis&window=0.5,2.25&cursor_um=320,480,105"
+    "&crop_um=0,640,0,960,105,400&planes=0": ViewState(
+        study="demo",
+        gene="ERBB2",
+        palette="viridis",
+        window=(0.5, 2.25),
+        cursor_um=(320.0, 480.0, 105.0),
+        crop_um=((0.0, 640.0), (0.0, 960.0), (105.0, 400.0)),
+        planes=False,
+    ),
+    "v=1&gene==mean(KRT8,%20KRT18)%20-%20VIM&camera=1,2,3,0,0,-1,0,-1,0,900&depth=12"
+    "&ramp=0,0,1,0.8&others=blue::VIM;green:0,2:EPCAM&together=beside&doubt=0.3": ViewState(
+        gene="=mean(KRT8, KRT18) - VIM",
+        camera=Camera((1.0, 2.0, 3.0), (0.0, 0.0, -1.0), (0.0, -1.0, 0.0), 900.0),
+        depth=12.0,
+        others=(Layer("VIM"), Layer("EPCAM", "green", (0.0, 2.0))),
+        together="beside",
+        ramp=((0.0, 0.0), (1.0, 0.8)),
+        doubt=0.3,
+    ),
 }
 
 
@@ -77,6 +156,76 @@ def test_a_state_survives_json(state: ViewState) -> None:
 def test_old_links_keep_their_meaning(text: str) -> None:
     assert ViewState.loads(text) == GOLDEN[text]
     assert ViewState.loads(GOLDEN[text].dumps()) == GOLDEN[text]
+
+
+@pytest.mark.parametrize("text", list(GOLDEN_LINKS))
+def test_old_addresses_keep_their_meaning(text: str) -> None:
+    assert decode(f"#{text}") == GOLDEN_LINKS[text]
+    assert encode(GOLDEN_LINKS[text]) == text
+
+
+@given(states)
+def test_a_state_survives_its_address_to_six_digits(state: ViewState) -> None:
+    text = encode(state)
+    assert text.isascii()
+    assert not set(text) & set(' #<>"')
+    back = decode(text)
+    assert _rounded(back) == _rounded(state)
+    assert encode(back) == text
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, ViewState):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(v) for v in value]
+    return pytest.approx(value, rel=1e-5, abs=1e-30) if isinstance(value, float) else value
+
+
+def test_a_long_address_is_kept_on_the_server_and_found_again(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "views")
+    short, long = ViewState(gene="VIM"), ViewState(gene="=" + " + ".join(["VIM"] * 400))
+    assert shelf.link(short) == "v=1&gene=VIM"
+    link = shelf.link(long)
+    assert len(link) < 30
+    assert Shelf(tmp_path / "views").open("#" + link) == long
+    assert shelf.link(long) == link
+    with pytest.raises(VortexError, match="not kept on this server"):
+        Shelf(tmp_path / "elsewhere").open(link)
+    for bad in ("view=../../etc/passwd", "view=", "view=0123456789ABCDEF"):
+        with pytest.raises(VortexError, match="no id"):
+            shelf.open(bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "no link"),
+        ("v=2", "Update vortex-viewer"),
+        ("v=one", "version"),
+        ("v=1&window=1", "window"),
+        ("v=1&window=a,b", "window"),
+        ("v=1&camera=1,2,3", "camera"),
+        ("v=1&crop_um=1,2,3", "crop_um"),
+        ("v=1&spots=yes", "spots"),
+        ("v=1&others=VIM", "others"),
+        ("v=1&tint=%22red%22", "no field 'tint'"),
+        ("v=1&tint=red", "tint"),
+    ],
+)
+def test_what_is_no_link_is_refused_with_words(text: str, said: str) -> None:
+    with pytest.raises(VortexError, match=said):
+        decode(text)
+
+
+def test_a_view_is_read_from_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "view.json"
+    place.write_text(ViewState(gene="VIM").dumps())
+    assert read_file(place) == ViewState(gene="VIM")
+    with pytest.raises(VortexError, match="absent"):
+        read_file(tmp_path / "absent.json")
 
 
 def test_a_short_link_holds_only_what_was_chosen() -> None:
@@ -99,6 +248,20 @@ def test_every_field_is_written_and_read() -> None:
         spots=False,
         planes=False,
         depth=3.0,
+        preset="full",
+        hold=True,
+        ramp=((0.0, 0.0), (1.0, 1.0)),
+        mode="maximum",
+        level=0.25,
+        colour="pink",
+        others=(Layer("d"),),
+        together="difference",
+        shared=True,
+        layout="view",
+        turning=True,
+        bar=False,
+        trusted=0.5,
+        doubt=0.5,
     )
     assert set(changed.to_json()) == {f.name for f in fields(ViewState)} | {"version"}
     assert ViewState.from_json(json.loads(changed.dumps())) == changed
@@ -120,7 +283,7 @@ def test_a_state_cannot_be_changed_in_place() -> None:
         ("{}", "version"),
         ('{"version":true}', "version"),
         ('{"version":99}', "Update vortex-viewer"),
-        ('{"version":1,"colour":"red"}', "no field 'colour'"),
+        ('{"version":1,"tint":"red"}', "no field 'tint'"),
         ('{"version":1,"palette":"jet"}', "viridis"),
         ('{"version":1,"gene":5}', "gene"),
         ('{"version":1,"opacity":"1"}', "opacity"),
@@ -134,6 +297,16 @@ def test_a_state_cannot_be_changed_in_place() -> None:
         ('{"version":1,"crop_um":[[1,0],[0,1],[0,1]]}', "crop"),
         ('{"version":1,"camera":{"focal":[0,0,0]}}', "camera"),
         ('{"version":1,"depth":0}', "depth"),
+        ('{"version":1,"layout":"six"}', "layout"),
+        ('{"version":1,"mode":null}', "mode"),
+        ('{"version":1,"preset":"auto"}', "2-98"),
+        ('{"version":1,"colour":"red"}', "orange"),
+        ('{"version":1,"ramp":[[0.5,0],[0.5,1]]}', "ramp"),
+        ('{"version":1,"ramp":[[0,0]]}', "ramp"),
+        ('{"version":1,"others":[{"gene":"A","size":1}]}', "others"),
+        ('{"version":1,"others":["A"]}', "others"),
+        ('{"version":1,"others":[{"gene":"A"},{"gene":"B"},{"gene":"C"},{"gene":"D"}]}', "three"),
+        ('{"version":1,"doubt":0}', "doubt"),
     ],
 )
 def test_what_is_no_view_is_refused_with_words(text: str, said: str) -> None:

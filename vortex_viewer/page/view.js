@@ -21,6 +21,12 @@ export function render({ model }) {
   const buttons = [["corner", "Reset", "See the whole block from a corner"], ["-z", "XY", "Look along z"], ["-y", "XZ", "Look along y"], ["+x", "YZ", "Look along x"]];
   for (const [side, label, title] of buttons)
     cameras.append(make("button", { type: "button", title, "data-side": side, onclick: () => send("side", side) }, label));
+  // whoever has clicked into the picture still means the page by a key
+  frame.addEventListener("load", () => frame.contentWindow.addEventListener("keydown", (event) => {
+    const { key, code, ctrlKey, metaKey, altKey, shiftKey } = event;
+    const again = new KeyboardEvent("keydown", { key, code, ctrlKey, metaKey, altKey, shiftKey, bubbles: true, cancelable: true });
+    if (!document.body.dispatchEvent(again)) event.preventDefault();
+  }));
   const send = bind(model, (props) => {
     spinner.hidden = !props.busy; spinner.lastChild.textContent = props.busy ?? "";
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";

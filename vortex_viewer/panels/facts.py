@@ -77,6 +77,28 @@ def first_gene(table: GeneTable, wanted: str | None) -> str | None:
     return str(names[int(np.argmax(scores))])
 
 
+def fitted(data: StudyData, wanted: ViewState) -> tuple[ViewState, str]:
+    """A state with the prediction and genes that a study has; words on what is not there."""
+    missing = []
+    ids = data.study.derived_ids("predictions")
+    prediction = wanted.prediction
+    if prediction is not None and prediction not in ids:
+        missing.append(f"the prediction {prediction}")
+        prediction = None
+    prediction = prediction or (ids[-1] if ids else None)
+    table = gene_table(data, prediction)
+    known = {name.casefold() for name in table.columns["name"]}
+    asked = [wanted.gene, *(layer.gene for layer in wanted.others)]
+    if wanted.prediction is not None and known:
+        missing += [f"the gene {g}" for g in asked if g and g.casefold() not in known]
+    gene = first_gene(table, wanted.gene)
+    if gene is not None and wanted.gene is None and wanted.prediction is not None:
+        gene = None  # morphology alone, as the view was
+    others = tuple(layer for layer in wanted.others if layer.gene.casefold() in known)
+    said = f"This study does not have {', '.join(missing)}; the rest is shown." if missing else ""
+    return wanted.with_(prediction=prediction, gene=gene, others=others), said
+
+
 def study_facts(data: StudyData, prediction: str | None) -> dict[str, Any]:
     """Title and facts for the study bar: label, value, longer hint."""
     info = data.info

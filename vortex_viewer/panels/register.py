@@ -1,5 +1,6 @@
 """The panels of the page, in the order in which they hear of a change. A new one is one line."""
 
+from vortex_viewer.panels.address import Address
 from vortex_viewer.panels.crop import Crop
 from vortex_viewer.panels.display import Display
 from vortex_viewer.panels.finetune import FineTune
@@ -9,9 +10,12 @@ from vortex_viewer.panels.piece import Piece
 from vortex_viewer.panels.readout import Readout
 from vortex_viewer.panels.study import StudyBar
 from vortex_viewer.panels.view import View
+from vortex_viewer.panels.views import Views
 
 PANELS: tuple[type[Piece], ...] = (
     StudyBar,
+    Address,
+    Views,
     GeneList,
     View,
     Legend,

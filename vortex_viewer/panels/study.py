@@ -28,8 +28,7 @@ class StudyBar(Piece):
         await self._facts()
 
     def follow(self, changed: set[str]) -> None:
-        """An error is over when the visitor goes on; a new prediction has other facts."""
-        self.show(error=None)
+        """A new prediction has other facts."""
         if "prediction" in changed:
             self._session.spawn(self._facts())
 

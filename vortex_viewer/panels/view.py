@@ -44,9 +44,7 @@ class View(Piece):
             stage.set_box(content)
 
         await session.stream.change(clear)
-        session.stream.set_camera(
-            session.state.camera or cameras.look(content, "corner", session.stream.aspect, depth)
-        )
+        self.aim(session.state.camera)
 
     def follow(self, changed: set[str]) -> None:
         """What stands around the picture."""
@@ -60,6 +58,17 @@ class View(Piece):
         if changed & {"gene", "prediction"}:
             self.show(busy=f"Loading {state.gene}" if state.gene else "Loading")
 
+    def aim(self, camera: Camera | None) -> None:
+        """See the block from here; None is all of it from a corner, whatever the pane's shape."""
+        session = self._session
+        assert session.data is not None
+        content, stream = session.data.content, session.stream
+        stream.home = lambda aspect: cameras.look(content, "corner", aspect, stream.depth)
+        if camera is None:
+            stream.go_home()
+        else:
+            stream.set_camera(camera)
+
     def camera_moved(self, camera: Camera, um_per_pixel: float, done: bool) -> None:
         """The visitor has turned the block."""
         self.show(um_per_pixel=um_per_pixel, back=camera.back, up=camera.up)
@@ -68,9 +77,13 @@ class View(Piece):
 
     def _see_from(self, side: str) -> None:
         session = self._session
-        if session.data is not None and side in cameras.SIDES:
-            box = session.state.crop_um or session.data.content
-            session.stream.set_camera(cameras.look(box, side, session.stream.aspect, session.depth))
+        if session.data is None or side not in cameras.SIDES:
+            return
+        if side == "corner" and session.state.crop_um is None:
+            self.aim(None)
+            return
+        box = session.state.crop_um or session.data.content
+        session.stream.set_camera(cameras.look(box, side, session.stream.aspect, session.depth))
 
     async def _draw_body(self) -> None:
         session, state, gene = self._session, self._session.state, self._session.gene

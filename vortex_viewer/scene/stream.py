@@ -44,6 +44,8 @@ class Stream:
         self.secret = secrets.token_hex(16)
         self.stage: Stage | None = None
         self.camera: Camera | None = None
+        self.home: Callable[[float], Camera] | None = None
+        self.at_home = False
         self.depth = 1.0
         self.largest_um = 1.0
         self.size = (640, 480)
@@ -53,6 +55,7 @@ class Stream:
         self._task = Task(self._draw)
         self._last: tuple[float, float] | None = None
         self._button: str | None = None
+        self._dragged = False
         self._pinch = 1.0
         self._streamer: Any = None
         self._web: Any = None
@@ -90,6 +93,16 @@ class Stream:
 
     def set_camera(self, camera: Camera) -> None:
         """See the scene from elsewhere."""
+        self.at_home = False
+        self._set_camera(camera)
+
+    def go_home(self) -> None:
+        """See the scene from where it is seen at first, and again so when the view is resized."""
+        if self.home is not None:
+            self.at_home = True
+            self._set_camera(self.home(self.aspect))
+
+    def _set_camera(self, camera: Camera) -> None:
         self.camera = camera
         self._on_camera(camera, camera.height_um / self.size[1], True)
         self.redraw()
@@ -121,9 +134,10 @@ class Stream:
         shrink = min(1.0, LONGEST_SIDE / max(width, height))
         self.size = (int(width * shrink), int(height * shrink))
         self.ready.set()
-        if self.camera is not None:
-            self._on_camera(self.camera, self.camera.height_um / self.size[1], True)
-        self.redraw()
+        if self.at_home:
+            self.go_home()
+        elif self.camera is not None:
+            self._set_camera(self.camera)
 
     def on_interaction(self, _origin: str, event: dict[str, Any]) -> None:
         """The visitor's pointer, wheel or fingers."""
@@ -132,10 +146,11 @@ class Stream:
         kind = str(event.get("type", ""))
         if kind.endswith("ButtonPress"):
             self._button = kind.removesuffix("ButtonPress")
-            self._last = _place(event)
+            self._last, self._dragged = _place(event), False
         elif kind.endswith("ButtonRelease"):
             self._button = self._last = None
-            self._moved(done=True)
+            if self._dragged:
+                self._moved(done=True)
         elif kind == "MouseMove" and self._button is not None:
             self._drag(event)
         elif kind in ("StartMouseWheel", "MouseWheel"):
@@ -175,10 +190,12 @@ class Stream:
             self.camera = cameras.shift(self.camera, right, up, self.depth)
         else:
             self.camera = cameras.turn(self.camera, right, up)
+        self._dragged = True
         self._moved(done=False)
 
     def _moved(self, *, done: bool) -> None:
         assert self.camera is not None
+        self.at_home = False
         self._on_camera(self.camera, self.camera.height_um / self.size[1], done)
         self.redraw(moving=True)
 
