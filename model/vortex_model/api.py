@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from vortex_model import study as store
 from vortex_model.features import Features, compute_features
@@ -47,6 +47,8 @@ class Study(store.Study):
         panel: str = "hvg:1000",
         predictor: str = "gp",
         encoder: str = "texture",
+        mode: Literal["fast", "full"] = "fast",
+        minutes: float = 5.0,
         progress: Progress = silent,
     ) -> Prediction:
         """Learn from measured sections and predict every gene of the panel in the whole block.
@@ -61,11 +63,15 @@ class Study(store.Study):
             ``gp`` (default), ``ridge``, ``knn``, ``nearest`` or ``mean``.
         encoder
             What the morphology is encoded by.
+        mode
+            ``fast``: frozen features. ``full``: the encoder, which needs weights, is tuned too.
+        minutes
+            Time that tuning the encoder may take.
 
         Raises
         ------
         VortexError
-            When a name is unknown or there is nothing to learn from.
+            When a name is unknown, there is nothing to learn from, or the encoder cannot be tuned.
         """
         from vortex_model.training.finetune import finetune
 
@@ -75,6 +81,8 @@ class Study(store.Study):
             panel=panel,
             predictor=predictor,
             encoder=encoder,
+            mode=mode,
+            minutes=minutes,
             progress=progress,
         )
         return Prediction.load(self, name)

@@ -11,6 +11,29 @@ reports at least once a second or once a chunk, whichever is rarer.
 """
 
 
+class CurvePoint(str):
+    """A message that also carries a point of a curve, such as a held-out score after a step.
+
+    Whoever knows of it draws the curve; to all others it is the message.
+
+    Attributes
+    ----------
+    step
+        Epoch or step, from 1.
+    value
+        What the curve shows there.
+    """
+
+    step: int
+    value: float
+
+    def __new__(cls, message: str, step: int, value: float) -> "CurvePoint":
+        """The message ``message`` with its point."""
+        made = super().__new__(cls, message)
+        made.step, made.value = step, value
+        return made
+
+
 def silent(fraction: float, message: str) -> None:
     """The report that nobody reads."""
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-Kind = Literal["features", "predictions", "truth"]
+Kind = Literal["features", "models", "predictions", "truth"]
 
 
 @dataclass(frozen=True)

@@ -192,10 +192,14 @@ class ViT3D(nn.Module):
 
     def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Run tokens (n, any number, width) through the transformer: prefix and tokens."""
-        prefix = self._prefix(len(tokens)).to(tokens.dtype)
-        count = prefix.shape[1]
-        out = self.norm(self.blocks(self.norm_pre(torch.cat([prefix, tokens], dim=1))))
+        count = self._prefix_count
+        out = self.norm(self.blocks(self.begin(tokens)))
         return out[:, :count], out[:, count:]
+
+    def begin(self, tokens: Tensor) -> Tensor:
+        """Prefix and tokens (n, any number, width) as they enter the first block."""
+        prefix = self._prefix(len(tokens)).to(tokens.dtype)
+        return torch.as_tensor(self.norm_pre(torch.cat([prefix, tokens], dim=1)))
 
     # -- inner -----------------------------------------------------------------------------
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from vortex_model.encoders import create as create_encoder
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.expression import select_genes
 from vortex_model.prediction import Prediction, PredictionRecord
@@ -21,6 +23,8 @@ from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
 
 CODE = 2
+Mode = Literal["fast", "full"]
+MODES = ("fast", "full")
 
 
 def finetune(
@@ -31,6 +35,8 @@ def finetune(
     predictor: str = "gp",
     encoder: str = "texture",
     rank: int | None = None,
+    mode: Mode = "fast",
+    minutes: float = 5.0,
     progress: Progress = silent,
 ) -> str:
     """Learn from measured sections and predict a panel of genes in the whole block.
@@ -51,6 +57,11 @@ def finetune(
         What the morphology is encoded by; its features are computed first if need be.
     rank
         Number of factors; by default as many as stand out of noise.
+    mode
+        ``fast``: frozen features. ``full``: the encoder is tuned too
+        (:mod:`vortex_model.training.full`), and stands beside the texture features.
+    minutes
+        Time that tuning the encoder may take.
 
     Returns
     -------
@@ -68,7 +79,19 @@ def finetune(
     """
     names = chosen_sections(study, sections)
     code = create(predictor).code
-    features = study_features(study, encoder, part(progress, 0.0, 0.5))
+    if mode not in MODES:
+        raise UnknownNameError("mode of fine-tuning", mode, MODES)
+    full: dict[str, Any] = {}
+    if mode == "full":
+        from vortex_model.training.trunks import require_tunable
+
+        network = create_encoder(encoder)
+        require_tunable(network)
+        full = {"mode": mode, "minutes": minutes, "weights": network.parameters["weights"]}
+    base, head = ("texture", 0.2) if full else (encoder, 0.5)
+    features = study_features(study, base, part(progress, 0.0, head))
+    if full and features is None:
+        raise VortexError(f"{study.name} has no morphology to tune an encoder on. Use mode fast.")
     provenance = Provenance(
         kind="predictions",
         inputs={
@@ -82,26 +105,34 @@ def finetune(
             "predictor_code": code,
             "encoder": encoder if features else "none",
             "rank": rank,
+            **full,
         },
         code=CODE,
     )
     if study.has_derived("predictions", provenance.id):
         progress(1.0, "this prediction is there already")
         return provenance.id
-    progress(0.5, "reading sections")
+    progress(head, "reading sections")
     sample = gather(study, names, features)
     genes = select_genes(sample.measured, panel)
+    seen, dense = sample, features
+    if full and features is not None:
+        from vortex_model.training.full import beside
+
+        tuning = part(progress, head, 0.8)
+        seen, dense, _ = beside(study, sample, genes, features, network, rank, minutes, tuning)
+        progress = part(progress, 0.6, 1.0)
     with fitting_threads(len(sample.places)):
-        model = fit_model(sample, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
+        model = fit_model(seen, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
         trust = reliability(
-            sample,
+            seen,
             genes,
             lambda: create(predictor),
             model.basis.rank,
             part(progress, 0.65, 0.8),
         )
         factors, variance, mask, grid = predict_lattice(
-            model.predictor, model.basis.rank, features, sample.measured, part(progress, 0.8, 0.97)
+            model.predictor, model.basis.rank, dense, sample.measured, part(progress, 0.8, 0.97)
         )
     levels, level_loadings = level_factors(
         sample.measured, genes, model.basis.mean, grid.axis_um(0), mask

@@ -1,0 +1,169 @@
+"""Tuned features beside others on one lattice: what stands under a spot, and at every token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from scipy import ndimage
+
+from vortex_model.features import FeatureBlock, Features
+from vortex_model.grid import Grid
+from vortex_model.predictors.base import Floats, Places
+from vortex_model.study import Study
+
+MOST_PLACES = 2500
+"""A tuned encoder looks at no more places than this, about; between them it is interpolated."""
+CLIP = 6.0
+GROUP = "tuned"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a tuned encoder says.
+
+    Attributes
+    ----------
+    id
+        Of the model that made it.
+    spots
+        Of the measured spots, each said without its own block, (n, rank); standardised.
+    lattice
+        At the tokens of the features' lattice, (rank, z, y, x) float16; standardised alike.
+    """
+
+    id: str
+    spots: Floats
+    lattice: npt.NDArray[np.float16]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Group of each channel."""
+        return (GROUP,) * len(self.lattice)
+
+    def places(self, places: Places) -> Places:
+        """The measured spots' places with the tuned features beside the others."""
+        joined = np.hstack([places.features, self.spots])
+        return Places(places.points_um, joined, places.groups + self.groups)
+
+    def write(self, group: zarr.Group, record: dict[str, Any]) -> None:
+        """Keep it in a group."""
+        names = ("factor", "z", "y", "x")
+        group.create_array("spots", data=self.spots, dimension_names=("spot", "factor"))
+        chunks = (len(self.lattice), *(min(32, n) for n in self.lattice.shape[1:]))
+        group.create_array("lattice", data=self.lattice, chunks=chunks, dimension_names=names)
+        group.attrs["model"] = record
+
+    @classmethod
+    def read(cls, study: Study, name: str) -> Tuned:
+        """What :meth:`write` kept."""
+        group = study.derived("models", name)
+        spots = np.asarray(cast("zarr.Array[Any]", group["spots"])[:], dtype=np.float64)
+        lattice = np.asarray(cast("zarr.Array[Any]", group["lattice"])[:], dtype=np.float16)
+        return cls(name, spots, lattice)
+
+
+class JoinedFeatures(Features):
+    """Features with tuned ones beside them at every token; spots have their own (``Tuned``)."""
+
+    def __init__(self, study: Study, name: str, tuned: Tuned) -> None:
+        super().__init__(study, name)
+        self._tuned = tuned
+        self.groups = self.groups + tuned.groups
+
+    def at_points(self, points_um: npt.ArrayLike, diameter_um: npt.ArrayLike) -> Any:
+        """As :meth:`Features.at_points`, and the tuned features of the nearest token."""
+        plain = super().at_points(points_um, diameter_um)
+        z, y, x = self.grid.nearest(np.asarray(points_um, dtype=np.float64).reshape(-1, 3)).T
+        return np.hstack([plain, self._tuned.lattice[:, z, y, x].T.astype(np.float32)])
+
+    def block(self, start: tuple[int, int, int]) -> FeatureBlock:
+        """As :meth:`Features.block`, with more channels."""
+        block = super().block(start)
+        z, y, x = block.tokens.T
+        more = self._tuned.lattice[:, z, y, x].T.astype(np.float32)
+        return block._replace(values=np.hstack([block.values, more]))
+
+
+def coarse_lattice(
+    features: Features, stride_um: float, planar: bool
+) -> tuple[Grid, npt.NDArray[np.int64]]:
+    """Every how many tokens a tuned encoder looks: a coarser lattice, and its places with tissue.
+
+    Parameters
+    ----------
+    stride_um
+        Wanted distance; wider where that would be too many places.
+    planar
+        Whether planes stay apart.
+    """
+    grid, mask = features.grid, features.mask
+    while True:
+        factor = [max(1, min(n, round(stride_um / s))) for s, n in zip(
+            grid.spacing_um, grid.shape, strict=True)]  # fmt: skip
+        if planar:
+            factor[0] = 1
+        coarse = grid.coarsen(factor)
+        index = np.unique(np.argwhere(mask) // factor, axis=0)
+        if len(index) <= MOST_PLACES or min(coarse.shape[1:]) <= 1:
+            return coarse, index
+        stride_um *= 1.1
+
+
+def on_lattice(
+    name: str,
+    features: Features,
+    planar: bool,
+    section: npt.NDArray[np.int64],
+    held: Floats,
+    coarse: Grid,
+    index: npt.NDArray[np.int64],
+    there: Floats,
+) -> Tuned:
+    """Standardise what a tuned encoder said, and interpolate it linearly onto the lattice.
+
+    Within the section, and within the plane, where planes were stained one by one; else by the
+    spots' own mean and deviation.
+
+    Parameters
+    ----------
+    section, held
+        Of the measured spots: section, and factors (n, rank).
+    coarse, index, there
+        The lattice that was looked at, its places (z, y, x), and their factors (m, rank).
+    """
+    spots = np.zeros_like(held)
+    spread = np.maximum(held.std(axis=0), 1e-9)
+    for number in np.unique(section):
+        own = section == number
+        mean = held[own].mean(axis=0)
+        scale = np.maximum(held[own].std(axis=0), 1e-9) if planar else spread
+        spots[own] = (held[own] - mean) / scale
+    values = (there - held.mean(axis=0)) / spread
+    if planar:
+        for plane in np.unique(index[:, 0]):
+            own = index[:, 0] == plane
+            scale = np.maximum(there[own].std(axis=0), 1e-9)
+            values[own] = (there[own] - there[own].mean(axis=0)) / scale
+    lattice = np.zeros((held.shape[1], *features.grid.shape), dtype=np.float16)
+    tokens = np.argwhere(features.mask)
+    places = coarse.to_index(features.grid.to_points(tokens)).T
+    if planar:
+        places[0] = tokens[:, 0]
+    known = np.zeros(coarse.shape, dtype=np.bool_)
+    known[tuple(index.T)] = True
+    apart = (1e6 if planar else coarse.spacing_um[0], *coarse.spacing_um[1:])
+    nearest = ndimage.distance_transform_edt(
+        ~known, sampling=apart, return_distances=False, return_indices=True
+    )
+    for factor in range(held.shape[1]):
+        volume = np.zeros(coarse.shape)
+        volume[tuple(index.T)] = np.clip(values[:, factor], -CLIP, CLIP)
+        filled = volume[tuple(nearest)]
+        lattice[factor][tuple(tokens.T)] = ndimage.map_coordinates(
+            filled, places, order=1, mode="nearest"
+        )
+    return Tuned(name, np.clip(spots, -CLIP, CLIP), lattice)
