@@ -43,8 +43,10 @@ import scipy.sparse as sp
 import zarr
 from filelock import FileLock, Timeout
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.errors import StudyError, UnknownNameError
-from vortex_model.multiscale import Image, VolumeSource, read_image, write_image
+from vortex_model.multiscale import Image, VolumeSource, read_image
+from vortex_model.multiscale_write import Again, write_image
 from vortex_model.progress import Progress, silent
 from vortex_model.provenance import Kind, Provenance, now, plain
 
@@ -342,16 +344,33 @@ class Study:
                 "Copy the study to a place where you may write, or ask its owner."
             ) from error
 
-    def write_morphology(self, source: VolumeSource, progress: Progress = silent) -> None:
-        """Write the image volume, by chunk."""
+    def write_morphology(
+        self,
+        source: VolumeSource,
+        progress: Progress = silent,
+        *,
+        crew: Crew = HERE,
+        again: Again | None = None,
+    ) -> None:
+        """Write the image volume, by chunk; ``again`` opens the source where the crew is."""
         with self.writing("writing morphology"), self._landing("morphology") as group:
-            write_image(group, source, self.name, progress, serial=self.serial)
+            write_image(
+                group, source, self.name, progress, serial=self.serial, crew=crew, again=again
+            )
         self._image = None
 
-    def write_label(self, name: str, source: VolumeSource, progress: Progress = silent) -> None:
+    def write_label(
+        self,
+        name: str,
+        source: VolumeSource,
+        progress: Progress = silent,
+        *,
+        crew: Crew = HERE,
+        again: Again | None = None,
+    ) -> None:
         """Write a label image on the morphology's frame, by chunk."""
         with self.writing(f"writing label {name}"), self._landing(f"labels/{name}") as group:
-            write_image(group, source, name, progress, labels=True)
+            write_image(group, source, name, progress, labels=True, crew=crew, again=again)
 
     def write_section(
         self,

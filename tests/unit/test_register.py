@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
-from vortex_model.multiscale import ArraySource, Channel, read_image, write_image
+from vortex_model.multiscale import ArraySource, Channel, read_image
+from vortex_model.multiscale_write import write_image
 from vortex_model.register import (
     NoTissueError,
     Plane,

@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
-from vortex_model.multiscale import ArraySource, Channel, Image, read_image, write_image
+from vortex_model.multiscale import ArraySource, Channel, Image, read_image
+from vortex_model.multiscale_write import write_image
 from vortex_model.tissue import (
     STAINS,
     background,

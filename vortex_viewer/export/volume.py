@@ -13,7 +13,8 @@ import zarr
 
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
-from vortex_model.multiscale import ArraySource, Channel, write_image
+from vortex_model.multiscale import ArraySource, Channel
+from vortex_model.multiscale_write import write_image
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, silent
 from vortex_model.study import Study

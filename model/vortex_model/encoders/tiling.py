@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from scipy import ndimage
-from zarr.storage import LocalStore
 
 from vortex_model import tissue
 from vortex_model.crew import HERE, THREADS, Crew
@@ -83,10 +82,9 @@ class Job:
                 f"block {already + done} of {total} encoded, about {_duration(left)} left",
             )
 
-    def _about(self) -> tuple[str, Layout, Image]:
+    def _about(self) -> tuple[zarr.Group, Layout, Image]:
         """What another process needs to do a part of this job."""
-        store = cast(LocalStore, self._group.store)
-        return str(store.root / self._group.path), self._layout, self._image
+        return self._group, self._layout, self._image
 
     def _look_around(self) -> None:
         """Find tissue and ranges once, on a coarse level, and keep them for whoever encodes."""
@@ -280,9 +278,9 @@ class _Survey(NamedTuple):
     ranges: list[tuple[tuple[float, float], ...]]
 
 
-def _opened(group: str, layout: Layout, image: Image) -> Job:
+def _opened(group: zarr.Group, layout: Layout, image: Image) -> Job:
     """The job again, in whatever process does a part of it."""
-    return Job(zarr.open_group(group, mode="r+"), layout, image)
+    return Job(group, layout, image)
 
 
 def _encode(job: Job, number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_model import tissue
+from vortex_model.crew import HERE, Crew
 from vortex_model.errors import StudyError, VortexError
 from vortex_model.io.images import open_raster
 from vortex_model.io.plan import Plan, given_points, prepare
@@ -24,6 +25,7 @@ from vortex_model.io.spec import SectionSpec
 from vortex_model.io.stack import build_volume
 from vortex_model.io.transform import Transform
 from vortex_model.multiscale import VolumeSource, block_mean
+from vortex_model.multiscale_write import Again
 from vortex_model.progress import Progress, part, silent
 from vortex_model.register import Plane, overlay, register
 from vortex_model.study import Study
@@ -60,12 +62,20 @@ def import_study(
     root: Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
+    crew: Crew = HERE,
 ) -> Path:
     """Make the study that a manifest describes.
 
     Everything is checked, and what has to be registered is registered, before the study is
     begun; it appears at ``study`` only when it is whole. Warnings (a poor registration, spots
     left out) go to ``progress``, to the sections' records and to the study's notes.
+
+    Parameters
+    ----------
+    crew
+        Who copies volumes: this process, or the workers of
+        :func:`vortex_model.cluster.crew_at`, which see the files under the same paths. What is
+        drawn or registered, is so here.
 
     Raises
     ------
@@ -93,7 +103,8 @@ def import_study(
         for text in warnings:
             progress(0.5, f"warning: {text}")
         with Study.create(study, _info(plan, warnings), overwrite=overwrite) as made:
-            _write(made, plan, source, found, matched, part(progress, 0.5, 1.0))
+            again = _Reopened(Path(manifest).resolve(), root and root.resolve(), crew)
+            _write(made, plan, source, found, matched, part(progress, 0.5, 1.0), again)
     progress(1.0, "imported")
     return Path(study)
 
@@ -222,6 +233,29 @@ def _plane_density(source: VolumeSource, z_um: float) -> Plane:
 # -- writing --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Reopened:
+    """Where a crew finds the files of a manifest again."""
+
+    manifest: Path
+    root: Path | None
+    crew: Crew
+
+    def __call__(self, label: int | None) -> Again:
+        """How to open the volume, or a label image by number."""
+        return _open_again, (self.manifest, self.root, label)
+
+
+def _open_again(manifest: Path, root: Path | None, label: int | None) -> VolumeSource:
+    problems = Problems()
+    plan = prepare(manifest, root, problems)
+    problems.stop()
+    source = plan.volume if label is None else plan.labels[label][1]
+    if source is None:
+        raise VortexError(f"{manifest} names no volume on this machine. Is it the same file?")
+    return source
+
+
 def _info(plan: Plan, warnings: Sequence[str]) -> Any:
     notes = dict(plan.spec.info.notes)
     if plan.volume is not None and plan.volume.orientation:
@@ -238,12 +272,14 @@ def _write(
     found: Sequence[tuple[Measured, Points]],
     matched: Sequence[Matched],
     progress: Progress,
+    reopened: _Reopened,
 ) -> None:
     if source is not None:
-        study.write_morphology(source, part(progress, 0.0, 0.8))
+        again = reopened(None) if source is plan.volume else None
+        study.write_morphology(source, part(progress, 0.0, 0.8), crew=reopened.crew, again=again)
     for number, (name, label) in enumerate(plan.labels):
         progress(0.8 + 0.1 * number / len(plan.labels), f"label image {name}")
-        study.write_label(name, label)
+        study.write_label(name, label, crew=reopened.crew, again=reopened(number))
     for number, (measured, points) in enumerate(found):
         progress(0.9 + 0.1 * number / len(found), f"section {measured.spec.name}")
         own = [m for m in matched if m.name in (measured.spec.plane, measured.spec.name)]
