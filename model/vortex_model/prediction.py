@@ -34,8 +34,21 @@ from vortex_model.factors import (
 )
 from vortex_model.grid import Grid
 from vortex_model.study import Provenance, Study
+from vortex_model.trust import (
+    Calibration,
+    Trust,
+    read_trust,
+    read_unlike,
+    write_trust,
+)
 
 Floats = npt.NDArray[np.floating[Any]]
+
+
+_OLD = (
+    "This prediction has no {}: it was made before they were worked out, or from too few spots. "
+    "Fine-tune again, on at least 20 spots."
+)
 
 
 class GeneCache:
@@ -107,6 +120,8 @@ class PredictionRecord:
         ``high`` (held-out Pearson correlation by spatial blocks and its 95 % interval).
     grid
         The token lattice.
+    trust
+        Calibrated intervals, measured places, unlike morphology; none when nobody worked it out.
     """
 
     factors: Floats
@@ -115,6 +130,7 @@ class PredictionRecord:
     loadings: Floats
     genes: pd.DataFrame
     grid: Grid
+    trust: Trust | None = None
 
 
 class Prediction:
@@ -139,6 +155,8 @@ class Prediction:
         self.loadings: Floats = np.asarray(cast("zarr.Array[Any]", group["loadings"])[:])
         self._masks: dict[int, npt.NDArray[np.bool_]] = {}
         self._position = {g.casefold(): i for i, g in enumerate(self.genes.index)}
+        self._group = group
+        self._trust = read_trust(group)
 
     @classmethod
     def load(
@@ -174,6 +192,9 @@ class Prediction:
                 data=np.asarray(record.loadings, dtype=np.float32),
                 dimension_names=("factor", "gene"),
             )
+            if record.trust is not None:
+                chunks = tuple(min(CHUNK, n) for n in record.grid.shape)
+                write_trust(group, record.trust, chunks)
             table = record.genes.rename_axis("gene").reset_index()
             group.attrs["prediction"] = {
                 "grid": record.grid.to_json(),
@@ -306,6 +327,110 @@ class Prediction:
         rows[known] = self.genes["mean"].to_numpy() + factors @ self.loadings
         return pd.DataFrame(rows, columns=self.genes.index)
 
+    # -- trust -----------------------------------------------------------------------------
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether :meth:`interval` can be asked; not in predictions of before."""
+        return self._trust is not None and self._trust.calibration is not None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that whoever looks at the prediction should read; often none."""
+        return self._trust.warnings if self._trust is not None else ()
+
+    def interval(self, name: str, level: float = 0.9) -> tuple[xr.DataArray, xr.DataArray]:
+        """Lower and upper bound between which a spot measured there would lie.
+
+        Calibrated on held-out spots (:mod:`vortex_model.trust`), so that it covers its level on
+        average over places, away from the measured sections too.
+
+        Parameters
+        ----------
+        level
+            From 0.5 to 0.95.
+
+        Raises
+        ------
+        UnknownNameError
+            When the gene was not predicted.
+        VortexError
+            When the level is outside that range, or the prediction has no intervals.
+        """
+        name = self.resolve(name)
+        found = self._calibration()
+        found.quantile(level)
+        where = np.array([self._position[name.casefold()]])
+        mean, spread = self.gene(name).to_numpy(), self.uncertainty(name).to_numpy()
+        bounds = [np.full(self.grid.shape, np.nan, dtype=np.float32) for _ in range(2)]
+        inside = self.mask
+        sides = found.bounds(
+            mean[inside][:, None],
+            spread[inside][:, None] ** 2,
+            self.distance().to_numpy()[inside],
+            level,
+            where,
+        )
+        for volume, side in zip(bounds, sides, strict=True):
+            volume[inside] = side[:, 0]
+        low, high = (
+            self._dataarray(v, name, {"long_name": f"{side} bound of {name}", "level": level})
+            for v, side in zip(bounds, ("lower", "upper"), strict=True)
+        )
+        return low, high
+
+    def profile_interval(
+        self, points_um: npt.ArrayLike, level: float = 0.9
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Bounds of all genes at some points (x, y, z), as :meth:`profile` gives the values.
+
+        Raises
+        ------
+        VortexError
+            As :meth:`interval`.
+        """
+        points = np.asarray(points_um, dtype=np.float64).reshape(-1, 3)
+        found = self._calibration()
+        mean = self.profile(points)
+        index = self.grid.nearest(points)
+        spread = self._spread.at(index)
+        variance = (spread if self._spread_is_squared else spread**2) @ self.loadings**2
+        sides = found.bounds(mean.to_numpy(), variance, self.distance_at(points), level)
+        low, high = (pd.DataFrame(side, columns=mean.columns) for side in sides)
+        return low.where(mean.notna()), high.where(mean.notna())
+
+    def distance_at(self, points_um: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Distance (n,) of points (x, y, z) from the nearest measured section, in micrometres.
+
+        Raises
+        ------
+        VortexError
+            When the prediction does not say where was measured.
+        """
+        if self._trust is None:
+            raise VortexError(_OLD.format("where was measured"))
+        return self._trust.spots.distance_um(points_um)
+
+    def distance(self) -> xr.DataArray:
+        """Distance from the nearest measured section, in micrometres, nan outside tissue."""
+        self.distance_at(np.zeros((0, 3)))
+        volume = self.cache.get(f"{self.id}/ distance", self._distance)
+        name = "distance from the nearest measured section"
+        return self._dataarray(volume, name, {"long_name": name, "units": "micrometer"})
+
+    def unlike(self) -> xr.DataArray | None:
+        """How unlike the measured spots the morphology is, nan outside tissue.
+
+        Above 1 it is more so than 99 of 100 spots that were held out. None without morphology,
+        and in predictions of before.
+        """
+        volume = read_unlike(self._group)
+        if volume is None:
+            return None
+        volume[~self.mask] = np.nan
+        name = "unlike the measured spots"
+        return self._dataarray(volume, name, {"long_name": name, "units": "1"})
+
     def region_mean(self, region: npt.NDArray[np.bool_]) -> pd.Series[float]:
         """Mean of every gene over the tissue tokens of a region (z, y, x) of the lattice.
 
@@ -342,6 +467,19 @@ class Prediction:
         return self._levels[0].factors.at(tokens)
 
     # -- inner -----------------------------------------------------------------------------
+
+    def _calibration(self) -> Calibration:
+        if self._trust is None or self._trust.calibration is None:
+            raise VortexError(_OLD.format("intervals"))
+        return self._trust.calibration
+
+    def _distance(self) -> Floats:
+        volume = np.full(self.grid.shape, np.nan, dtype=np.float32)
+        for z in range(self.grid.shape[0]):
+            index = np.argwhere(self.mask[z : z + 1]) + (z, 0, 0)
+            if len(index):
+                volume[tuple(index.T)] = self.distance_at(self.grid.to_points(index))
+        return volume
 
     def _combine(
         self,

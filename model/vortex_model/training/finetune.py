@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.encoders import create as create_encoder
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.expression import select_genes
@@ -16,13 +17,13 @@ from vortex_model.predictors import create
 from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
 from vortex_model.threads import fitting_threads
+from vortex_model.training.assess import assess, trust_of
 from vortex_model.training.lattice import predict_lattice
 from vortex_model.training.levels import level_factors
 from vortex_model.training.model import fit_model
-from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
 
-CODE = 2
+CODE = 3
 Mode = Literal["fast", "full"]
 MODES = ("fast", "full")
 
@@ -38,6 +39,7 @@ def finetune(
     mode: Mode = "fast",
     minutes: float = 5.0,
     progress: Progress = silent,
+    crew: Crew = HERE,
 ) -> str:
     """Learn from measured sections and predict a panel of genes in the whole block.
 
@@ -62,6 +64,9 @@ def finetune(
         (:mod:`vortex_model.training.full`), and stands beside the texture features.
     minutes
         Time that tuning the encoder may take.
+    crew
+        Who encodes and predicts: this process, or the workers of
+        :func:`vortex_model.cluster.crew_at`. The bytes are the same.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def finetune(
         require_tunable(network)
         full = {"mode": mode, "minutes": minutes, "weights": network.parameters["weights"]}
     base, head = ("texture", 0.2) if full else (encoder, 0.5)
-    features = study_features(study, base, part(progress, 0.0, head))
+    features = study_features(study, base, part(progress, 0.0, head), crew)
     if full and features is None:
         raise VortexError(f"{study.name} has no morphology to tune an encoder on. Use mode fast.")
     provenance = Provenance(
@@ -124,7 +129,7 @@ def finetune(
         progress = part(progress, 0.6, 1.0)
     with fitting_threads(len(sample.places)):
         model = fit_model(seen, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
-        trust = reliability(
+        found = assess(
             seen,
             genes,
             lambda: create(predictor),
@@ -132,12 +137,19 @@ def finetune(
             part(progress, 0.65, 0.8),
         )
         factors, variance, mask, grid = predict_lattice(
-            model.predictor, model.basis.rank, dense, sample.measured, part(progress, 0.8, 0.97)
+            model.predictor,
+            model.basis.rank,
+            dense,
+            sample.measured,
+            part(progress, 0.8, 0.95),
+            crew,
         )
+    progress(0.95, "comparing morphology with the measured spots")
+    trust = trust_of(found, sample, features, grid, mask)
     levels, level_loadings = level_factors(
         sample.measured, genes, model.basis.mean, grid.axis_um(0), mask
     )
-    table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(trust)
+    table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(found.reliability)
     record = PredictionRecord(
         factors=np.concatenate([factors, levels]),
         variance=np.concatenate([variance, np.zeros_like(levels)]),
@@ -145,6 +157,7 @@ def finetune(
         loadings=np.vstack([model.basis.loadings, level_loadings]),
         genes=table,
         grid=grid,
+        trust=trust,
     )
     progress(0.97, "writing")
     name = Prediction.write(study, provenance, record)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from vortex_model.metrics import interval, pearson, resampled_pearson
-from vortex_model.predictors.blocks import folds, spatial_blocks
+from vortex_model.predictors.blocks import spatial_blocks
 from vortex_model.progress import Progress, silent
-from vortex_model.training.model import Maker, fit_model
+from vortex_model.training.heldout import HeldOut, held_out
+from vortex_model.training.model import Maker
 from vortex_model.training.samples import Sample
 
 DRAWS = 200
@@ -28,11 +28,12 @@ def reliability(
 ) -> pd.DataFrame:
     """Held-out Pearson correlation of each gene, with its 95 % interval.
 
-    Spatial blocks are held out in turn, at the same place in all sections. Basis and predictor
-    are learned anew without them: a basis that has seen held-out spots flatters by .05
-    (EVIDENCE 3). The correlation is taken within each section and averaged over sections by
-    their spots; the interval is a bootstrap over patches of neighbouring spots. It is cautious:
-    where a whole block is high, the rest is low, so a predictor that knows nothing scores below 0.
+    Spatial blocks are held out in turn, at another place in each section
+    (:func:`vortex_model.training.heldout.staggered`). Basis and predictor are learned anew
+    without them: a basis that has seen held-out spots flatters by .05 (EVIDENCE 3). The
+    correlation is taken within each section and averaged over sections by their spots; the
+    interval is a bootstrap over patches of neighbouring spots. It is cautious: where a whole
+    block is high, the rest is low, so a predictor that knows nothing scores below 0.
 
     Returns
     -------
@@ -40,7 +41,12 @@ def reliability(
         Index: gene; columns ``reliability``, ``low``, ``high``; nan where it cannot be said
         (too few spots).
     """
-    predicted = held_out(sample, genes, make, rank, progress)
+    return reliability_of(held_out(sample, genes, make, rank, progress), sample, genes)
+
+
+def reliability_of(held: HeldOut, sample: Sample, genes: Sequence[str]) -> pd.DataFrame:
+    """The same from spots that were held out before."""
+    predicted = held.mean
     measured = sample.measured
     found, draws, weight = np.zeros(len(genes)), np.zeros((DRAWS, len(genes))), 0
     for number in range(len(measured.names)):
@@ -62,26 +68,3 @@ def reliability(
     return pd.DataFrame(
         {"reliability": found / weight, "low": low, "high": high}, index=pd.Index(list(genes))
     )
-
-
-def held_out(
-    sample: Sample,
-    genes: Sequence[str],
-    make: Maker,
-    rank: int | None = None,
-    progress: Progress = silent,
-) -> npt.NDArray[np.float32]:
-    """Expression of each spot as predicted from the other blocks, (spots, genes).
-
-    Nan where a block could not be held out, because the others have too few spots.
-    """
-    out = np.full((len(sample.places), len(genes)), np.nan, dtype=np.float32)
-    parts = list(folds(sample.places.points_um))
-    for done, (keep, held) in enumerate(parts):
-        progress(done / len(parts), f"reliability: block {done + 1} of {len(parts)}")
-        rest = sample.spots(keep)
-        if len(keep) < 3:
-            continue
-        model = fit_model(rest, genes, make, rank)
-        out[held] = model.expression(sample.places[held])
-    return out
