@@ -34,6 +34,10 @@ Download = Annotated[
     bool, typer.Option("--download", help="Fetch the encoder's weights from Hugging Face.")
 ]
 PredictorName = Annotated[str, typer.Option(help="gp, ridge, knn, nearest or mean.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Dask scheduler whose workers do the work: tcp://HOST:8786; see docs."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -144,9 +148,11 @@ def import_(
         bool, typer.Option("--check", help="Only look for mistakes; list them all.")
     ] = False,
     overwrite: Overwrite = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Make a study from files: a volume or serial sections, and measured sections."""
     from vortex_model import io
+    from vortex_model.cluster import crew_at
 
     if check:
         problems = io.check(manifest, root_dir)
@@ -158,8 +164,10 @@ def import_(
         raise typer.Exit(1 if problems else 0)
     if study is None:
         raise VortexError("Name the study to make: vortex-viewer import MANIFEST NAME.zarr.")
-    with terminal.progress("Importing") as report:
-        made = io.import_study(manifest, study, root=root_dir, overwrite=overwrite, progress=report)
+    with crew_at(scheduler) as crew, terminal.progress("Importing") as report:
+        made = io.import_study(
+            manifest, study, root=root_dir, overwrite=overwrite, progress=report, crew=crew
+        )
     typer.echo(f"Made {made}. Next: vortex-viewer finetune {made}")
 
 
@@ -215,6 +223,7 @@ def features(
     ] = None,
     checkpoint: Checkpoint = None,
     download: Download = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Encode the morphology once; resumes where a stopped run left off."""
     from vortex_model import Study
@@ -222,7 +231,9 @@ def features(
 
     settle(encoder, checkpoint, download)
     with terminal.progress("Encoding") as report:
-        made = Study.open(study).features(encoder, spacing_um=spacing, progress=report)
+        made = Study.open(study).features(
+            encoder, spacing_um=spacing, progress=report, scheduler=scheduler
+        )
     shape = " x ".join(str(n) for n in made.grid.shape)
     typer.echo(f"{len(made.channel_names)} features on {shape} tokens (z, y, x).")
 
@@ -241,6 +252,7 @@ def finetune(
     encoder: EncoderName = "texture",
     checkpoint: Checkpoint = None,
     download: Download = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Learn from measured sections; predict every gene of the panel in the whole block."""
     from vortex_model import Study
@@ -249,7 +261,12 @@ def finetune(
     settle(encoder, checkpoint, download)
     with terminal.progress("Fine-tuning") as report:
         made = Study.open(study).finetune(
-            names(sections), panel=panel, predictor=predictor, encoder=encoder, progress=report
+            names(sections),
+            panel=panel,
+            predictor=predictor,
+            encoder=encoder,
+            progress=report,
+            scheduler=scheduler,
         )
     best = made.genes.sort_values("reliability", ascending=False).head(8)
     typer.echo(f"Prediction {made.id}: {len(made.genes)} genes. The most reliable:")
@@ -271,6 +288,7 @@ def evaluate(
     predictor: PredictorName = "gp",
     encoder: EncoderName = "texture",
     as_json: AsJson = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Pearson correlation per gene on held-out sections, with interval and baselines."""
     from vortex_model import Study
@@ -283,6 +301,7 @@ def evaluate(
             predictor=predictor,
             encoder=encoder,
             progress=report,
+            scheduler=scheduler,
         )
     if as_json:
         typer.echo(json.dumps(result, indent=2))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from vortex_model import study as store
+from vortex_model.cluster import crew_at
 from vortex_model.features import Features, compute_features
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, silent
@@ -27,6 +28,7 @@ class Study(store.Study):
         *,
         spacing_um: float | None = None,
         progress: Progress = silent,
+        scheduler: str | None = None,
     ) -> Features:
         """Encode the morphology on the token lattice, or find that it was done before.
 
@@ -36,8 +38,13 @@ class Study(store.Study):
             A name of the registry: ``texture``, ``timm:NAME``.
         spacing_um
             Wanted spacing of the token lattice in-plane; by default derived from the study.
+        scheduler
+            Address of a Dask scheduler whose workers encode; this process by default.
         """
-        name = compute_features(self, encoder, spacing_um=spacing_um, progress=progress)
+        with crew_at(scheduler) as crew:
+            name = compute_features(
+                self, encoder, spacing_um=spacing_um, progress=progress, crew=crew
+            )
         return Features.load(self, name)
 
     def finetune(
@@ -50,6 +57,7 @@ class Study(store.Study):
         mode: Literal["fast", "full"] = "fast",
         minutes: float = 5.0,
         progress: Progress = silent,
+        scheduler: str | None = None,
     ) -> Prediction:
         """Learn from measured sections and predict every gene of the panel in the whole block.
 
@@ -67,6 +75,8 @@ class Study(store.Study):
             ``fast``: frozen features. ``full``: the encoder, which needs weights, is tuned too.
         minutes
             Time that tuning the encoder may take.
+        scheduler
+            Address of a Dask scheduler whose workers encode and predict; this process by default.
 
         Raises
         ------
@@ -75,16 +85,18 @@ class Study(store.Study):
         """
         from vortex_model.training.finetune import finetune
 
-        name = finetune(
-            self,
-            sections=sections,
-            panel=panel,
-            predictor=predictor,
-            encoder=encoder,
-            mode=mode,
-            minutes=minutes,
-            progress=progress,
-        )
+        with crew_at(scheduler) as crew:
+            name = finetune(
+                self,
+                sections=sections,
+                panel=panel,
+                predictor=predictor,
+                encoder=encoder,
+                mode=mode,
+                minutes=minutes,
+                progress=progress,
+                crew=crew,
+            )
         return Prediction.load(self, name)
 
     def prediction(self, name: str | None = None) -> Prediction:
@@ -106,16 +118,19 @@ class Study(store.Study):
         predictor: str = "gp",
         encoder: str = "texture",
         progress: Progress = silent,
+        scheduler: str | None = None,
     ) -> dict[str, Any]:
         """Learn from some sections, compare with others; see ``vortex_model.evaluate``."""
         from vortex_model.evaluate import evaluate
 
-        return evaluate(
-            self,
-            train=train,
-            test=test,
-            genes=genes,
-            predictor=predictor,
-            encoder=encoder,
-            progress=progress,
-        )
+        with crew_at(scheduler) as crew:
+            return evaluate(
+                self,
+                train=train,
+                test=test,
+                genes=genes,
+                predictor=predictor,
+                encoder=encoder,
+                progress=progress,
+                crew=crew,
+            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from vortex_model.crew import HERE, Crew
 from vortex_model.errors import VortexError
 from vortex_model.expression import Measured, select_genes
 from vortex_model.metrics import interval, noise_ceiling, pearson, resampled_pearson
@@ -33,6 +34,7 @@ def evaluate(
     *,
     rank: int | None = None,
     progress: Progress = silent,
+    crew: Crew = HERE,
 ) -> dict[str, Any]:
     """Pearson correlation by gene within each test section, averaged over genes.
 
@@ -51,6 +53,9 @@ def evaluate(
         ``hvg:N``, ``top:N``, ``all``, or names separated by commas.
     predictor, encoder, rank
         As in :func:`vortex_model.training.finetune.finetune`.
+    crew
+        Who encodes and fits: this process, or the workers of
+        :func:`vortex_model.cluster.crew_at`, one for each predictor.
 
     Returns
     -------
@@ -70,18 +75,16 @@ def evaluate(
         When a section is in both lists, or one of them is empty.
     """
     learned, asked = _split(study, train, test)
-    features = study_features(study, encoder, part(progress, 0.0, 0.5))
+    features = study_features(study, encoder, part(progress, 0.0, 0.5), crew)
     sample = gather(study, learned, features)
     tests = {name: gather(study, [name], features) for name in asked}
     panel = select_genes(sample.measured, genes)
     names = [predictor, *(b for b in BASELINES if features is not None or b != "ridge")]
     sections: dict[str, Any] = {}
     baselines: dict[str, dict[str, float]] = {}
-    for done, name in enumerate(dict.fromkeys(names)):
-        stage = part(progress, 0.5 + 0.5 * done / len(names), 0.5 + 0.5 * (done + 1) / len(names))
-        with fitting_threads(len(sample.places)):
-            model = fit_model(sample, panel, partial(create, name), rank, stage)
-            scores = {section: compare(model, held) for section, held in tests.items()}
+    trial = _Trial(sample, tests, panel, rank)
+    names = list(dict.fromkeys(names))
+    for name, scores in _scores(trial, names, part(progress, 0.5, 1.0), crew):
         if name == predictor:
             sections = scores
         if name in BASELINES:
@@ -97,6 +100,39 @@ def evaluate(
         "features": features.id if features is not None else None,
         "versions": {n: version(n) for n in ("vortex-viewer", "numpy", "scipy")},
     }
+
+
+class _Trial(NamedTuple):
+    """What every predictor learns from, and what it is compared with."""
+
+    sample: Sample
+    tests: dict[str, Sample]
+    panel: list[str]
+    rank: int | None
+
+    def score(self, name: str, progress: Progress = silent) -> dict[str, Any]:
+        """Rows of one predictor, by test section."""
+        with fitting_threads(len(self.sample.places)):
+            model = fit_model(self.sample, self.panel, partial(create, name), self.rank, progress)
+            return {section: compare(model, held) for section, held in self.tests.items()}
+
+
+def _score(trial: _Trial, name: str) -> dict[str, Any]:
+    return trial.score(name)
+
+
+def _scores(
+    trial: _Trial, names: list[str], progress: Progress, crew: Crew
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each predictor's rows; here one after the other, with every step told."""
+    if crew is HERE:
+        for done, name in enumerate(names):
+            stage = part(progress, done / len(names), (done + 1) / len(names))
+            yield name, trial.score(name, stage)
+        return
+    for done, (name, rows) in enumerate(crew.map(_Trial, tuple(trial), _score, names), start=1):
+        progress(done / len(names), f"{name} compared")
+        yield name, rows
 
 
 def compare(model: Model, held: Sample) -> dict[str, Any]:
