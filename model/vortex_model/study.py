@@ -53,6 +53,8 @@ from vortex_model.provenance import Kind, Provenance, now, plain
 __all__ = ["Kind", "Modality", "Provenance", "Study", "StudyInfo", "section_hash"]
 
 FORMAT = 1
+LOST = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EHOSTDOWN)
+"""What a system says of a disk that went away."""
 Modality = Literal["light-sheet", "microct", "serial-sections", "other"]
 RecordKind = Literal["views", "regions"]
 StudyType = TypeVar("StudyType", bound="Study")
@@ -337,12 +339,10 @@ class Study:
         except Timeout as error:
             raise StudyError(f"{self.path} is being written by {_holder(holder)}.") from error
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            told = _disk_trouble(self.path, error)
+            if told is None:
                 raise
-            raise StudyError(
-                f"{self.path} cannot be written: {error.strerror}. "
-                "Copy the study to a place where you may write, or ask its owner."
-            ) from error
+            raise StudyError(told) from error
 
     def write_morphology(
         self,
@@ -548,6 +548,24 @@ def _replaced(final: Path) -> Iterator[None]:
         aside.rename(final)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _disk_trouble(study: Path, error: OSError) -> str | None:
+    """What a user should read about a failed write; None where it is no disk's trouble."""
+    again = "Then run the same command again: what is finished is kept."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{study} cannot be written: {error.strerror}. "
+            "Copy the study to a place where you may write, or ask its owner."
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk of {study} is full: {error.strerror}. Make room. {again}"
+    if error.errno in LOST or not study.exists():
+        return (
+            f"{study} was lost while it was written: {error.strerror or error}. "
+            f"See that its disk is there and mounted. {again}"
+        )
+    return None
 
 
 def _holder(path: Path) -> str:
