@@ -514,8 +514,9 @@ class Study:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    @staticmethod
-    def _land(draft: Path, final: Path) -> None:
+    def _land(self, draft: Path, final: Path) -> None:
+        if not (self.path / "zarr.json").exists():  # zarr would make the folders anew
+            raise FileNotFoundError(errno.ENOENT, "the study is no longer there")
         final.parent.mkdir(parents=True, exist_ok=True)
         with _replaced(final):
             draft.rename(final)
@@ -560,7 +561,7 @@ def _disk_trouble(study: Path, error: OSError) -> str | None:
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {study} is full: {error.strerror}. Make room. {again}"
-    if error.errno in LOST or not study.exists():
+    if error.errno in LOST or not (study / "zarr.json").exists():
         return (
             f"{study} was lost while it was written: {error.strerror or error}. "
             f"See that its disk is there and mounted. {again}"

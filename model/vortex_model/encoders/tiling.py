@@ -7,6 +7,7 @@ the chunks in hand, and ends in the same bytes.
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from scipy import ndimage
+from zarr.storage import LocalStore
 
 from vortex_model import tissue
 from vortex_model.crew import HERE, THREADS, Crew
@@ -74,7 +76,7 @@ class Job:
         threads = THREADS if layout.encoding.threads else 1
         parts = self._crew.map(_opened, self._about(), _encode, todo.tolist(), threads=threads)
         for done, (number, _) in enumerate(parts, start=1):
-            self._encoded[number] = 1
+            self._mark(self._encoded, number)
             left = (time.monotonic() - begin) / done * (len(todo) - done)
             already = total - len(todo)
             progress(
@@ -172,7 +174,7 @@ class Job:
         total = len(self._wide)
         parts = self._crew.map(_opened, self._about(), _widen, todo.tolist(), threads=THREADS)
         for done, (number, _) in enumerate(parts, start=1):
-            self._widened[number] = 1
+            self._mark(self._widened, number)
             already = total - len(todo) + done
             progress(already / total, f"block {already} of {total}: surroundings")
 
@@ -237,6 +239,13 @@ class Job:
         # What float16 cannot tell from a constant is one.
         deviation[deviation < np.maximum(1e-3 * np.abs(mean), 1e-7)] = 0
         return mean.astype(np.float32), deviation.astype(np.float32)
+
+    def _mark(self, array: zarr.Array[Any], number: int) -> None:
+        """Note on disk that a part is done, unless the disk went away meanwhile."""
+        store = self._group.store
+        if isinstance(store, LocalStore) and not (store.root / array.path / "zarr.json").exists():
+            raise FileNotFoundError(errno.ENOENT, "the features are no longer there")
+        array[number] = 1
 
     def _array(
         self, name: str, shape: Sequence[int], chunks: Sequence[int], dtype: str
