@@ -6,13 +6,15 @@ import json
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from vortex_model.errors import Cancelled, VortexError
 from vortex_viewer import __version__, terminal
+from vortex_viewer.cli_evaluate import evaluate
 from vortex_viewer.cli_export import export, names
+from vortex_viewer.cli_versions import versions
 
 app = typer.Typer(
     name="vortex-viewer",
@@ -250,6 +252,11 @@ def finetune(
     ] = "hvg:1000",
     predictor: PredictorName = "gp",
     encoder: EncoderName = "texture",
+    mode: Annotated[
+        Literal["fast", "full"],
+        typer.Option(help="fast: frozen features. full: the encoder is tuned too."),
+    ] = "fast",
+    minutes: Annotated[float, typer.Option(help="Time that full may take for tuning.")] = 5.0,
     checkpoint: Checkpoint = None,
     download: Download = False,
     scheduler: Scheduler = None,
@@ -265,6 +272,8 @@ def finetune(
             panel=panel,
             predictor=predictor,
             encoder=encoder,
+            mode=mode,
+            minutes=minutes,
             progress=report,
             scheduler=scheduler,
         )
@@ -279,46 +288,7 @@ def finetune(
     )
 
 
-@app.command()
-def evaluate(
-    study: StudyPath,
-    train: Annotated[str, typer.Option(help="Sections to learn from: C4 or C4,C3.")],
-    test: Annotated[str, typer.Option(help="Sections held out: C3,C5.")],
-    genes: Annotated[str, typer.Option(help="hvg:N, top:N, all, or gene names.")] = "hvg:250",
-    predictor: PredictorName = "gp",
-    encoder: EncoderName = "texture",
-    as_json: AsJson = False,
-    scheduler: Scheduler = None,
-) -> None:
-    """Pearson correlation per gene on held-out sections, with interval and baselines."""
-    from vortex_model import Study
-
-    with terminal.progress("Evaluating") as report:
-        result = Study.open(study).evaluate(
-            names(train) or [],
-            names(test) or [],
-            genes=genes,
-            predictor=predictor,
-            encoder=encoder,
-            progress=report,
-            scheduler=scheduler,
-        )
-    if as_json:
-        typer.echo(json.dumps(result, indent=2))
-        return
-    held_out = list(result["sections"])
-    rows = [
-        [result["predictor"]]
-        + [
-            f"{s['pearson']:.3f} [{s['low']:.3f}, {s['high']:.3f}]"
-            for s in result["sections"].values()
-        ]
-    ]
-    rows += [
-        [name] + [f"{scores[s]:.3f}" for s in held_out]
-        for name, scores in result["baselines"].items()
-    ]
-    terminal.table(["predictor", *held_out], rows)
+app.command()(evaluate)
 
 
 @app.command()
@@ -335,6 +305,7 @@ def pretrain(
     typer.echo(f"Wrote {weights}. Next: vortex-viewer features STUDY --encoder vortex:{weights}")
 
 
+app.command()(versions)
 app.add_typer(export, name="export")
 
 

@@ -162,7 +162,7 @@ class Prediction:
     def load(
         cls, study: Study, name: str | None = None, cache: GeneCache | None = None
     ) -> Prediction:
-        """A prediction of the study; the newest when no id is given.
+        """A prediction of the study; the current one when no id is given.
 
         Raises
         ------
@@ -170,13 +170,12 @@ class Prediction:
             When the study has none yet.
         """
         if name is None:
-            made = study.derived_ids("predictions")
-            if not made:
+            name = study.current_prediction
+            if name is None:
                 raise StudyError(
                     f"{study.name} has no prediction yet. Fine-tune one: the button in the app, "
                     f"or 'vortex-viewer finetune {study.path}'."
                 )
-            name = made[-1]
         return cls(study, name, cache)
 
     @staticmethod

@@ -272,6 +272,34 @@ class Study:
         """What made a derived thing."""
         return cast(dict[str, Any], self.derived(kind, name).attrs["provenance"])
 
+    @property
+    def current_prediction(self) -> str | None:
+        """Id of the prediction that is shown where none is named: the newest, or one restored."""
+        made = self.derived_ids("predictions")
+        chosen = self._kept_current()
+        return chosen if chosen in made else made[-1] if made else None
+
+    def make_current(self, name: str) -> None:
+        """Show this prediction where none is named, until another is made.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is none of this id.
+        StudyError
+            When the study cannot be written.
+        """
+        self._known("prediction", "predictions", name)
+        with self.writing("choosing the current prediction"):
+            zarr.open_group(self.path / "predictions", mode="a").attrs["current"] = name
+
+    def _kept_current(self) -> str | None:
+        try:
+            kept = zarr.open_group(self.path / "predictions", mode="r").attrs.get("current")
+        except FileNotFoundError:
+            return None
+        return None if kept is None else str(kept)
+
     # -- what people keep ------------------------------------------------------------------
 
     def records(self, kind: RecordKind) -> dict[str, dict[str, Any]]:
@@ -439,6 +467,8 @@ class Study:
         with self.writing(f"writing {where}"), self._landing(where) as group:
             fill(group)
             group.attrs["provenance"] = provenance.to_json()
+        if provenance.kind == "predictions" and self._kept_current() is not None:
+            self.make_current(name)
         return name
 
     @contextlib.contextmanager

@@ -171,9 +171,8 @@ class StudyData:
         return float(np.clip(np.round(wanted), 1, 100)) if wanted > 1.5 else 1.0
 
     def newest_prediction(self) -> str | None:
-        """Id of the study's newest prediction."""
-        names = self.study.derived_ids("predictions")
-        return names[-1] if names else None
+        """Id of the study's current prediction: the newest, or one that was restored."""
+        return self.study.current_prediction
 
     def prediction(self, name: str) -> Prediction:
         """A prediction of the study."""

@@ -115,6 +115,8 @@ def finetune(
         code=CODE,
     )
     if study.has_derived("predictions", provenance.id):
+        if study.current_prediction != provenance.id:
+            study.make_current(provenance.id)
         progress(1.0, "this prediction is there already")
         return provenance.id
     progress(head, "reading sections")
