@@ -42,7 +42,7 @@ def versions(
             raise VortexError(f"--compare takes two versions, such as 1a2b,3c4d, not {compare!r}.")
         table = kept.compare(opened, *pair)
         if as_json:
-                plain = table.astype(object).where(table.notna(), None)
+            plain = table.astype(object).where(table.notna(), None)
             typer.echo(json.dumps(plain.reset_index(names="gene").to_dict("records"), indent=2))
             return
         told = kept.summary(table)
