@@ -42,7 +42,7 @@ check: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit tests/fault
 
 browser: install
 	@sh deploy/system-packages.sh egl chromium nginx
