@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from vortex_model import study as store
+from vortex_model.analysis.verbs import Verbs
 from vortex_model.cluster import crew_at
 from vortex_model.features import Features, compute_features
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, silent
 
 
-class Study(store.Study):
+class Study(Verbs):
     """One tissue block; see :class:`vortex_model.study.Study` for what it holds.
 
     Examples
@@ -111,16 +111,17 @@ class Study(store.Study):
 
     def evaluate(
         self,
-        train: Sequence[str],
-        test: Sequence[str],
+        train: Sequence[str] | None = None,
+        test: Sequence[str] | None = None,
         *,
-        genes: str = "hvg:250",
+        genes: str | Sequence[str] = "hvg:250",
         predictor: str = "gp",
-        encoder: str = "texture",
+        encoder: str | Sequence[str] = "texture",
+        protocol: str = "sections",
         progress: Progress = silent,
         scheduler: str | None = None,
     ) -> dict[str, Any]:
-        """Learn from some sections, compare with others; see ``vortex_model.evaluate``."""
+        """Predict what was not seen and compare; see :func:`vortex_model.evaluate.evaluate`."""
         from vortex_model.evaluate import evaluate
 
         with crew_at(scheduler) as crew:
@@ -131,6 +132,7 @@ class Study(store.Study):
                 genes=genes,
                 predictor=predictor,
                 encoder=encoder,
+                protocol=protocol,
                 progress=progress,
                 crew=crew,
             )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 
 from vortex_model.expression import normalise
 
@@ -113,3 +114,34 @@ def _weighted_pearson(
         known = (var_a > tiny) & (var_b > 1e-12 * np.maximum((b**2).mean(axis=0), 1e-12))
         np.divide(both, np.sqrt(np.abs(var_a * var_b)), out=out[:, genes], where=known)
     return np.clip(out, -1.0, 1.0)
+
+
+def nearest_neighbours(points_um: Floats, count: int = 6) -> npt.NDArray[np.int64]:
+    """Each spot's nearest others, (spots, count) or fewer where there are fewer."""
+    count = min(count, len(points_um) - 1)
+    if count < 1:
+        return np.zeros((len(points_um), 0), dtype=np.int64)
+    found = np.asarray(cKDTree(points_um).query(points_um, k=count + 1)[1], dtype=np.int64)
+    own = found == np.arange(len(found))[:, None]
+    own[~own.any(axis=1), -1] = True  # spots at one place: the last stands for the spot itself
+    return np.asarray(found[~own].reshape(len(found), count), dtype=np.int64)
+
+
+def morans_i(values: Floats, neighbours: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Moran's I of each gene, (genes,); 0 where a gene does not vary (Biometrika 37:17, 1950).
+
+    Parameters
+    ----------
+    values
+        (spots, genes).
+    neighbours
+        As :func:`nearest_neighbours` gives them; all weigh the same.
+    """
+    centred = np.asarray(values, dtype=np.float64) - np.mean(values, axis=0)
+    power = (centred**2).sum(axis=0)
+    around = np.zeros_like(centred)
+    for column in neighbours.T:
+        around += centred[column]
+    product = (centred * around).sum(axis=0) / max(1, neighbours.shape[1])
+    tiny = 1e-12 * np.maximum((np.asarray(values, dtype=np.float64) ** 2).sum(axis=0), 1e-12)
+    return np.asarray(np.divide(product, power, out=np.zeros(len(power)), where=power > tiny))

@@ -3,7 +3,14 @@
 import numpy as np
 import scipy.sparse as sp
 
-from vortex_model.metrics import interval, noise_ceiling, pearson, resampled_pearson
+from vortex_model.metrics import (
+    interval,
+    morans_i,
+    nearest_neighbours,
+    noise_ceiling,
+    pearson,
+    resampled_pearson,
+)
 
 
 def test_pearson_is_numpys_by_gene():
@@ -57,3 +64,22 @@ def test_the_ceiling_is_high_for_deep_counts_and_low_for_noise():
     assert ceiling(50) > 0.95
     assert 0.4 < ceiling(1) < 0.85
     assert nothing.mean() < 0.35
+
+
+def test_morans_i_is_high_for_a_slope_and_nought_for_noise():
+    x, y = (a.ravel() for a in np.meshgrid(np.arange(20.0), np.arange(20.0)))
+    near = nearest_neighbours(np.column_stack([x, y, 0 * x]))
+    assert near.shape == (400, 6)
+    assert (near != np.arange(400)[:, None]).all()
+    noise = np.random.default_rng(0).normal(size=400)
+    slope, none, flat = morans_i(np.column_stack([x, noise, 0 * x + 7.3]), near)
+    assert slope > 0.9
+    assert abs(none) < 0.1
+    assert flat == 0
+
+
+def test_spots_at_one_place_are_neighbours_of_each_other():
+    near = nearest_neighbours(np.zeros((5, 3)), 3)
+    assert near.shape == (5, 3)
+    assert all(len(set(row)) == 3 for row in near)
+    assert nearest_neighbours(np.zeros((1, 3))).shape == (1, 0)
