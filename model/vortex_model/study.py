@@ -207,6 +207,19 @@ class Study:
         self._known("label image", "labels", name)
         return self._read_image(f"labels/{name}")
 
+    def label_classes(self, name: str) -> dict[int, str]:
+        """What the values of a label image mean, where that is known.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no label image of this name.
+        """
+        self._known("label image", "labels", name)
+        ome: Any = zarr.open_group(self.path / "labels" / name, mode="r").attrs["ome"]
+        named = ome.get("image-label", {}).get("properties", [])
+        return {int(p["label-value"]): str(p["name"]) for p in named if "name" in p}
+
     @property
     def section_names(self) -> list[str]:
         """The measured sections, from low z to high."""
@@ -395,10 +408,20 @@ class Study:
         *,
         crew: Crew = HERE,
         again: Again | None = None,
+        classes: Mapping[int, str] | None = None,
     ) -> None:
-        """Write a label image on the morphology's frame, by chunk."""
+        """Write a label image on the morphology's frame, by chunk; ``classes`` name its values."""
         with self.writing(f"writing label {name}"), self._landing(f"labels/{name}") as group:
             write_image(group, source, name, progress, labels=True, crew=crew, again=again)
+            named: Any = [{"label-value": v, "name": n} for v, n in (classes or {}).items()]
+            ome: Any = group.attrs["ome"]
+            group.attrs["ome"] = {**ome, "image-label": {"version": "0.5", "properties": named}}
+
+    def remove_label(self, name: str) -> None:
+        """Forget a label image."""
+        self._known("label image", "labels", name)
+        with self.writing(f"removing label {name}"):
+            shutil.rmtree(self.path / "labels" / name)
 
     def write_section(
         self,

@@ -250,3 +250,21 @@ def test_labels_and_table_out(tmp_path):
         regions.export_labels([first], place)
     shutil.rmtree(place)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_kept_with_a_study_say_what_their_values_mean(phantom_copy):
+    study = Study.open(phantom_copy)
+    assert study.label_classes("classes")[1] == "stroma"
+    grid = study.prediction().grid
+    labels = np.ones(grid.shape, np.uint8)
+    labels[:, :5] = 2
+    study.keep_labels("parts", labels, grid, {1: "inner", 2: "outer"})
+    again = Study.open(phantom_copy)
+    assert again.label_classes("parts") == {1: "inner", 2: "outer"}
+    assert np.array_equal(np.asarray(again.label("parts").levels[0].array[0]), labels)
+    assert again.label("parts").grid == grid
+    ImageLabel.from_zarr(zarr.open_group(phantom_copy / "labels" / "parts", mode="r"))
+    again.remove_label("parts")
+    assert again.label_names == ["classes"]
+    with pytest.raises(UnknownNameError, match="label image"):
+        again.label_classes("parts")

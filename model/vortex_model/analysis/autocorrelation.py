@@ -24,6 +24,8 @@ FADED = 0.05
 """An autocorrelation below this is taken for none, there and farther away."""
 MOST_TOKENS = 1 << 21
 """Larger regions are counted on a coarser lattice."""
+ENOUGH_TOKENS = 60_000
+"""The autocorrelation of larger regions is estimated from so many of their tokens."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def correlogram(
     grid = prediction.grid
     distances = _distances(grid, group)
     steps, owner = _steps(grid, distances)
-    found = field(prediction, steps, group=group, centres=centres, progress=progress)
+    share = min(1.0, ENOUGH_TOKENS / max(int(((group >= 0) & prediction.mask).sum()), 1))
+    found = field(prediction, steps, group=group, centres=centres, share=share, progress=progress)
     each = found.correlation(prediction.loadings)
     rows, at = [np.ones(prediction.loadings.shape[1])], [0.0]
     for number, distance in enumerate(distances):

@@ -78,6 +78,7 @@ def field(
     *,
     group: npt.NDArray[np.integer[Any]] | None = None,
     centres: Floats | None = None,
+    share: float = 1.0,
     progress: Progress = silent,
 ) -> Field:
     """Moments over tissue tokens, and between tokens some steps apart.
@@ -90,6 +91,8 @@ def field(
     group, centres
         Group of each token, (z, y, x), below 0 for none, and the mean factors of each group,
         (groups, k): then tokens count from their group's mean, and pairs within a group only.
+    share
+        The part of the tokens that is looked at, drawn evenly; less than 1 is an estimate.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def field(
     if not mask.any():
         raise VortexError("No tissue token is left to be measured; choose a larger part.")
     steps = neighbour_steps(prediction.grid) if steps is None else steps
-    sums = _Sums(prediction.loadings.shape[0], tuple(steps))
+    sums = _Sums(prediction.loadings.shape[0], tuple(steps), share)
     shift = prediction.factors_of(np.argwhere(mask)[:1])[0]
     parts = list(boxes(prediction.grid.shape, mask))
     for done, (start, stop) in enumerate(parts):
@@ -121,8 +124,9 @@ def field(
 class _Sums:
     """Running sums of one pass over the lattice."""
 
-    def __init__(self, k: int, steps: tuple[Step, ...]) -> None:
+    def __init__(self, k: int, steps: tuple[Step, ...], share: float) -> None:
         self.steps = steps
+        self._share, self._rng = share, np.random.default_rng(0)
         self.reach = np.max([*steps, (0, 0, 0)], axis=0)
         self.count = 0
         self.total, self.square = np.zeros(k), np.zeros((k, k))
@@ -134,7 +138,10 @@ class _Sums:
     ) -> None:
         """Add a box of ``size``; values (z, y, x, k) and groups reach beyond it."""
         own = tuple(slice(0, n) for n in size)
-        flat = values[own][number[own] >= 0].astype(np.float64)
+        chosen = number[own] >= 0
+        if self._share < 1:
+            chosen &= self._rng.random(chosen.shape) < self._share
+        flat = values[own][chosen].astype(np.float64)
         self.count += len(flat)
         self.total += flat.sum(axis=0)
         self.square += flat.T @ flat
@@ -144,7 +151,7 @@ class _Sums:
                 continue
             here = tuple(slice(0, n) for n in part)
             there = tuple(slice(s, s + n) for s, n in zip(step, part, strict=True))
-            both = (number[here] >= 0) & (number[here] == number[there])
+            both = chosen[here] & (number[here] == number[there])
             left = values[here][both].astype(np.float64)
             right = values[there][both].astype(np.float64)
             self.pairs[index] += len(left)
@@ -153,7 +160,8 @@ class _Sums:
 
     def made(self, shift: Floats, *, centred: bool) -> Field:
         """The moments, about the mean of all unless the values came centred."""
-        mean = np.zeros_like(shift) if centred else self.total / self.count
+        count = max(self.count, 1)
+        mean = np.zeros_like(shift) if centred else self.total / count
         product = np.outer(mean, mean)
         cross = (self.cross + self.cross.transpose(0, 2, 1)) / 2
         ends = self.ends[:, :, None] * mean
@@ -162,7 +170,7 @@ class _Sums:
         return Field(
             self.count,
             mean + shift,
-            self.square / self.count - product,
+            self.square / count - product,
             self.steps,
             self.pairs,
             between / np.maximum(pairs, 1),

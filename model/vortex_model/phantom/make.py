@@ -68,7 +68,12 @@ def make_phantom(
         progress(0.0, "growing glands and vessels")
         anatomy = Anatomy(spec.grid.extent_um, style, spec.seed)
         study.write_morphology(LightSheet(anatomy, spec.grid), part(progress, 0.02, 0.75))
-        study.write_label("classes", Labels(anatomy, spec.grid), part(progress, 0.75, 0.85))
+        study.write_label(
+            "classes",
+            Labels(anatomy, spec.grid),
+            part(progress, 0.75, 0.85),
+            classes={v: name for v, name in enumerate(an.CLASSES) if v},
+        )
         loadings, table = _write_truth(study, anatomy, spec, part(progress, 0.85, 0.95))
         for number, plane in enumerate(spec.planes):
             progress(0.95 + 0.05 * number / len(spec.planes), f"measuring section {number + 1}")
