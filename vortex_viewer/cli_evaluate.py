@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.console import Console
 
 from vortex_model.errors import VortexError
 from vortex_viewer import terminal
 
+WIDE = 130
 Protocol = Literal["sections", "blocks", "depth", "count", "studies"]
 
 
@@ -127,12 +129,16 @@ def _run(
 
 def _show(result: dict[str, Any]) -> None:
     from vortex_model.evaluate import table
-    from vortex_model.evaluate.report import sentences
+    from vortex_model.evaluate.report import TAIL, sentences
 
     head, rows = table(result)
-    empty = [n for n, _ in enumerate(head) if len({row[n] for row in rows}) == 1 and n in (1, 2)]
-    keep = [n for n in range(len(head)) if n not in empty]
-    terminal.table([head[n] for n in keep], [[row[n] for n in keep] for row in rows])
+    alike = [n for n in (1, 2) if len({row[n] for row in rows}) == 1]
+    keep = [n for n in range(len(head)) if n not in alike]
+    half = next(n for n, column in enumerate(keep) if head[column] == TAIL[0])
+    # what a narrow terminal would fold into ribbons stands in two parts
+    parts = [keep] if Console().width >= WIDE else [keep[:half], [keep[0], *keep[half:]]]
+    for part in parts:
+        terminal.table([head[n] for n in part], [[row[n] for n in part] for row in rows])
     for said in sentences(result):
         typer.echo(said)
 
