@@ -93,11 +93,15 @@ class Factors:
         """
         out = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=np.float32)
         weight = np.asarray(weight, dtype=np.float32)
+        held: Floats | None = None  # one buffer for all chunks: fresh memory costs as much again
         for number, here, there in _touched(start, stop, self.array.chunks[1:]):
             if self._is_empty(number):
                 continue
             codes = self.cache.get(self.array, number)[(slice(None), *here)]
-            values = codes.reshape(len(codes), -1).astype(np.float32)
+            if held is None or held.shape != codes.shape:
+                held = np.empty(codes.shape, dtype=np.float32)
+            np.copyto(held, codes)
+            values = held.reshape(len(codes), -1)
             if self.scale is None:
                 made = weight @ values
             else:
