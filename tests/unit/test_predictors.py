@@ -186,6 +186,38 @@ def test_many_spots_go_through_inducing_ones_and_agree_with_the_exact_fit():
     assert sparse.weights.shape == (3, len(sparse.kernel_names))
 
 
+def test_many_places_are_kriged_from_the_spots_around_them_as_well_as_from_all():
+    random = np.random.default_rng(5)
+    points = np.column_stack(
+        [random.uniform(0, 6000, (2500, 2)), random.choice([0.0, 150.0], 2500)]
+    )
+
+    def truth(at):
+        return np.column_stack([np.sin(at[:, 0] / 250) + np.cos(at[:, 1] / 350), at[:, 0] / 2000])
+
+    scores = truth(points) + random.normal(size=(2500, 2)) * (0.5, 2.0)
+    training = Training(
+        Places(points, np.zeros((2500, 0)), ()),
+        (points[:, 2] > 0).astype(np.int64),
+        scores,
+        random.lognormal(7, 0.4, 2500),
+    )
+    at = np.column_stack([random.uniform(0, 6000, (600, 2)), random.uniform(0, 150, 600)])
+    fresh = Places(at, np.zeros((600, 0)), ())
+    exact, near = (GaussianProcess(features=False, max_exact=n) for n in (5000, 100))
+    found = []
+    for predictor in (exact, near):
+        predictor.fit(training)
+        found.append(np.sqrt(((predictor.predict(fresh) - truth(at)) ** 2).mean(axis=0)))
+    # the second is a trend wider than any spot says, beneath much noise: the hardest of all
+    assert (found[1] < np.array([1.01, 1.03]) * found[0]).all()
+    ratio = near.variance(fresh) / exact.variance(fresh)
+    assert (ratio > 0.99).all() and np.median(ratio) < 1.05  # fewer spots never know more
+    # one place, and places far from each other, are answered from what is around each
+    alone = near.predict(fresh[:1])
+    np.testing.assert_allclose(alone, exact.predict(fresh[:1]), atol=0.1)
+
+
 def test_the_likelihood_has_the_gradient_it_claims():
     training = scene(40)
     kernels = Kernels.between(training.places, training.section, features=True, place=True)

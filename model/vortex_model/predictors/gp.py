@@ -29,6 +29,7 @@ from vortex_model.predictors.base import (
 from vortex_model.predictors.blocks import spatial_blocks
 from vortex_model.predictors.kernels import Kernels
 from vortex_model.predictors.likelihood import JITTER, factorise, learn_weights
+from vortex_model.predictors.local import Local
 from vortex_model.progress import Progress, silent
 
 NEIGHBOURHOOD = 16
@@ -64,10 +65,11 @@ class GaussianProcess:
         (no morphology).
     max_learn, max_exact, inducing
         Spots that weights are learned on, spots up to which the fit is exact, and inducing spots
-        above that.
+        above that. Place alone needs none: there, spots around each place are enough
+        (:mod:`vortex_model.predictors.local`).
     """
 
-    code = 2
+    code = 3
 
     def __init__(
         self,
@@ -86,11 +88,13 @@ class GaussianProcess:
         self._kernels: Kernels | None = None
         self._posteriors: list[Posterior] = []
         self._noise: Floats = np.zeros(0)
+        self._local: Local | None = None
+        self._weights: Floats = np.zeros((0, 0))
 
     @property
     def weights(self) -> Floats:
         """Weights by component, (k, kernels + 1); the last column is the noise."""
-        return np.array([p.weights for p in self._posteriors])
+        return self._weights
 
     @property
     def kernel_names(self) -> tuple[str, ...]:
@@ -123,23 +127,28 @@ class GaussianProcess:
             progress(0.6 * c / count, f"learning component {c + 1} of {count}")
             begin = None if start is None or c >= len(start) else start[c]
             weights.append(learn_weights(gram, noise[some], training.scores[some, c], begin))
-        if len(training) <= self._max_exact:
+        self._weights, self._local, self._posteriors = np.array(weights), None, []
+        if len(training) > self._max_exact and not kernels.has_features:
+            self._kernels, self._noise = kernels, noise
+            self._local = Local(kernels, self._weights, training.scores, noise)
+        elif len(training) <= self._max_exact:
             if len(some) < len(training):
                 gram = kernels.gram()
             self._kernels, self._noise = kernels, noise
-            self._posteriors = []
             for c in range(count):
                 progress(0.6 + 0.4 * c / count, f"fitting component {c + 1} of {count}")
                 lower = factorise(_system(gram, weights[c], noise))
                 alpha = cho_solve((lower, True), training.scores[:, c], check_finite=False)
                 self._posteriors.append(Posterior(weights[c], alpha))
         else:
-            self._fit_inducing(training, kernels, noise, np.array(weights), progress)
+            self._fit_inducing(training, kernels, noise, self._weights, progress)
         progress(1.0, "fitted")
 
     def predict(self, places: Places) -> Floats:
         """Mean of the factors, (n, k)."""
         kernels = self._fitted()
+        if self._local is not None:
+            return self._local.mean(places)
         alpha = np.array([p.alpha for p in self._posteriors]).T
         weighted = [
             (alpha * self.weights[:, j]).astype(np.float32) for j in range(len(kernels.names))
@@ -153,6 +162,8 @@ class GaussianProcess:
     def variance(self, places: Places) -> Floats:
         """Posterior variance of the factors, (n, k); costs anchors squared a place."""
         kernels = self._fitted()
+        if self._local is not None:
+            return self._local.variance(places)
         gram = kernels.gram()
         diagonal = kernels.diagonal(places)
         out = np.empty((len(places), len(self._posteriors)))
