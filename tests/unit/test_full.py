@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from vortex_model.progress import CurvePoint
 from vortex_model.study import Study
 from vortex_model.training.finetune import finetune
 from vortex_model.training.full import WEIGHTS, Settings, _Run, tune
-from vortex_model.training.joined import JoinedFeatures
+from vortex_model.training.joined import JoinedFeatures, worth_keeping
 from vortex_model.training.model import learn_basis
 from vortex_model.training.reliability import reliability
 from vortex_model.training.samples import gather, study_features
@@ -196,17 +197,30 @@ def test_the_curve_is_told_as_it_grows_and_kept_with_the_weights(study, tuned):
 
 def test_tuned_features_stand_beside_the_others(study, spots, tuned):
     sample, _, features = spots
-    made, _ = tuned
+    made = replace(tuned[0], kept=(0, 2))
     assert made.spots.shape == (len(sample.places), 4)
     joined = JoinedFeatures(study, features.id, made)
     for plain, both in zip(features.blocks(), joined.blocks(), strict=True):
-        assert both.values.shape[1] == plain.values.shape[1] + 4 == len(joined.groups)
-        np.testing.assert_array_equal(both.values[:, :-4], plain.values)
+        count = plain.values.shape[1]
+        assert both.values.shape[1] == count + 2 == len(joined.groups)
+        np.testing.assert_array_equal(both.values[:, :count], plain.values)
         z, y, x = both.tokens[0]
-        np.testing.assert_allclose(both.values[0, -4:], made.lattice[:, z, y, x])
+        np.testing.assert_allclose(both.values[0, count:], made.lattice[[0, 2], z, y, x])
     assert np.isfinite(made.lattice).all() and made.lattice.std() > 0.1
     assert not made.lattice[:, ~features.mask].any()
-    assert made.places(sample.places).groups == joined.groups
+    places = made.places(sample.places)
+    assert places.groups == joined.groups and places.features.shape[1] == len(joined.groups)
+    alone = replace(made, kept=())
+    assert alone.places(sample.places).groups == features.groups
+
+
+def test_what_does_not_foretell_held_out_spots_is_left_out():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(200, 4))
+    held = random.normal(size=(200, 4))
+    held[:, 1] += scores[:, 1]
+    held[:, 3] -= scores[:, 3]
+    assert worth_keeping(held, scores) == (1,)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_is_not_run_twice(
@@ -237,19 +251,20 @@ def test_what_is_said_of_a_spot_does_not_depend_on_its_own_block(study, spots, p
         trunk = make_trunk(study, planes, 1, 50.0)
         settings = Settings(**{**QUICK, "epochs": 1})
         run = _Run(trunk, replace(sample, measured=measured), genes, basis, settings)
-        run.train(lambda *_: None, 1e12, 1)
+        run.train(lambda *_: None, time.monotonic())
         said.append(run.held)
     np.testing.assert_allclose(said[0][own], said[1][own], atol=1e-6)
     rest = np.setdiff1d(order, own)
     assert np.abs(said[0][rest] - said[1][rest]).max() > 1e-4
 
 
-def test_time_that_runs_out_ends_training_and_is_recorded(study, spots, planes):
+def test_time_that_runs_out_ends_training_and_is_recorded(study, spots, planes, tuned):
     sample, genes, features = spots
     settings = Settings(**{**QUICK, "minutes": 1e-6, "seed": 5})
     made = tune(study, sample, genes, features, planes, rank=4, settings=settings)
     record = study.derived("models", made.id).attrs["model"]
     assert record["stopped"] == "budget" and len(record["curve"]) == 1
+    assert record["places"] <= 200 < study.derived("models", tuned[0].id).attrs["model"]["places"]
 
 
 def test_cancel_keeps_nothing(study, spots, planes):
@@ -308,7 +323,7 @@ def test_a_prediction_of_full_fine_tuning_lands_in_the_study(study, block):
         for p in (made, plain)
     ]
     assert kinds[0]["BRIGHT"] > kinds[0]["FLAT"] + 0.1
-    # no great change for an encoder with random weights: the others still carry the fit
+    # an encoder with random weights, tuned for a second: the others still carry the fit
     assert (kinds[0] - kinds[1]).abs().max() < 0.1
 
 

@@ -39,11 +39,16 @@ from vortex_model.training.model import learn_basis
 from vortex_model.training.samples import Sample
 from vortex_model.training.trunks import VIEWS, Trunk, make_trunk
 
-CODE = 1
+CODE = 2
 LEAST_SPOTS = 20
 CACHE_BYTES = 600 << 20
 """How much the hidden tokens of the spots' views may take."""
 BATCH = 32
+MOST_PLACES, LEAST_PLACES = 2500, 200
+"""At so many places the tuned networks look; in between, they are interpolated."""
+MEAN_SPOTS = 400
+LATTICE_SHARE = 0.4
+"""Part of the time that may go into those places; fewer are taken where it would be more."""
 WEIGHTS = "weights.safetensors"
 
 
@@ -131,7 +136,7 @@ def tune(
     encoder = create(encoder) if isinstance(encoder, str) else encoder
     diameter = float(np.median(sample.measured.diameter_um))
     trunk = make_trunk(study, encoder, settings.last, diameter)
-    basis, _ = learn_basis(sample.measured, genes, rank)
+    basis, scores = learn_basis(sample.measured, genes, rank)
     provenance = Provenance(
         kind="models",
         inputs={
@@ -154,21 +159,22 @@ def tune(
     if study.has_derived("models", provenance.id):
         progress(1.0, "this encoder was tuned on these sections before")
         return Tuned.read(study, provenance.id)
-    pitch = pitch_um(sample.places.points_um, sample.measured.section)
-    coarse, index = coarse_lattice(features, pitch / 2, trunk.planar)
     with torch.random.fork_rng():
         run = _Run(trunk, sample, genes, basis, settings)
-        run.train(part(progress, 0.0, 0.7), started + 60 * settings.minutes, len(index))
+        run.train(part(progress, 0.0, 0.7), started)
+        pitch = pitch_um(sample.places.points_um, sample.measured.section)
+        coarse, index = coarse_lattice(features, pitch / 2, trunk.planar, run.affordable)
         there = run.predict(coarse.to_points(index), part(progress, 0.7, 0.99))
+    section = sample.measured.section
     made = on_lattice(
-        provenance.id, features, trunk.planar, sample.measured.section, run.held, coarse, index,
-        there,
-    )  # fmt: skip
+        provenance.id, features, trunk.planar, section, run.held, scores, coarse, index, there
+    )
     record = {
         "encoder": trunk.name,
         "curve": [[step, value] for step, value in run.curve],
         "best": run.best,
         "stopped": run.stopped,
+        "places": len(index),
         "seconds": round(time.monotonic() - started, 1),
     }
     data = save(run.weights(), metadata={"vortex": json.dumps(record, sort_keys=True)})
@@ -212,6 +218,8 @@ class _Run:
         (epoch, mean held-out Pearson correlation of the panel's genes).
     best, stopped
         The epoch that is kept; why no more were tried: patience, epochs or budget.
+    affordable
+        At how many places the time allows to predict.
     """
 
     def __init__(
@@ -250,22 +258,27 @@ class _Run:
         self.held: Floats = np.zeros((len(sample.places), basis.rank))
         self.curve: list[tuple[int, float]] = []
         self.best, self.stopped = 0, "epochs"
+        self.affordable = MOST_PLACES
         self._kept: list[dict[str, Tensor]] = []
+        self._means: list[Tensor] = []
 
-    def train(self, progress: Progress, deadline: float, places: int) -> None:
+    def train(self, progress: Progress, started: float) -> None:
         """All epochs; afterwards each network is as it was at the best one.
 
         Parameters
         ----------
-        deadline
-            When :meth:`predict` at so many ``places`` should be over, by the monotonic clock.
+        started
+            When tuning began, by the monotonic clock.
         """
         settings = self._settings
         points = self._sample.places.points_um
         begun = time.monotonic()
         hidden = self._remember(points, part(progress, 0.0, 0.25))
         # The last blocks run once for each network, which about doubles what a crop takes.
-        rest = 2 * (time.monotonic() - begun) / (len(hidden) * len(points)) * places
+        each = 2 * (time.monotonic() - begun) / (len(hidden) * len(points))
+        budget = 60 * settings.minutes
+        self.affordable = int(np.clip(LATTICE_SHARE * budget / each, LEAST_PLACES, MOST_PLACES))
+        deadline = started + budget - each * self.affordable
         optimisers = [
             torch.optim.AdamW(
                 [p for p in tail.parameters() if p.requires_grad],
@@ -281,11 +294,11 @@ class _Run:
                 done = (epoch - 1 + number / len(optimisers)) / settings.epochs
                 progress(0.25 + 0.75 * done, self._said(epoch, number))
                 self._epoch(number, epoch, hidden, optimiser)
-            held = self._held_out(hidden)
+            held, means = self._held_out(hidden)
             value = self._score(held)
             self.curve.append((epoch, value))
             if value > top:
-                top, self.best, self.held = value, epoch, held
+                top, self.best, self.held, self._means = value, epoch, held, means
                 self._kept = [
                     {n: t.clone() for n, t in trained_state(tail).items()} for tail in self._tails
                 ]
@@ -295,7 +308,7 @@ class _Run:
                 self.stopped = "patience"
                 break
             took = time.monotonic() - begun
-            if time.monotonic() + took + rest > deadline:
+            if time.monotonic() + took > deadline:
                 self.stopped = "budget"
                 break
         for tail, state in zip(self._tails, self._kept, strict=True):
@@ -309,8 +322,8 @@ class _Run:
         for own, hidden in self._stream(points_um):
             with torch.inference_mode():
                 said = [
-                    tail(hidden) @ turn
-                    for tail, turn in zip(self._tails, self._common, strict=True)
+                    tail(hidden) @ turn - mean
+                    for tail, turn, mean in zip(self._tails, self._common, self._means, strict=True)
                 ]
             out[own] = torch.stack(said).mean(dim=0).cpu().numpy()
             done += len(own)
@@ -324,6 +337,7 @@ class _Run:
             for i, tail in enumerate(self._tails)
             for name, tensor in trained_state(tail).items()
         }
+        found |= {f"block {i}/mean": t.cpu().contiguous() for i, t in enumerate(self._means)}
         found |= {f"block {i}/common": t.cpu().contiguous() for i, t in enumerate(self._common)}
         return found
 
@@ -392,15 +406,21 @@ class _Run:
             optimiser.step()
         tail.eval()
 
-    def _held_out(self, hidden: Tensor) -> Floats:
-        out = np.zeros_like(self.held)
+    def _held_out(self, hidden: Tensor) -> tuple[Floats, list[Tensor]]:
+        """Factors of each spot by the network that did not see it; each network's mean.
+
+        The mean is taken off: a network's own level differs from block to block by chance, and
+        five chances would pass for a signal between blocks.
+        """
+        out, means = np.zeros_like(self.held), []
+        count = hidden.shape[1]
+        some = torch.arange(0, count, max(1, count // MEAN_SPOTS))
         for (_, held), tail, turn in zip(self._folds, self._tails, self._common, strict=True):
-            for first in range(0, len(held), BATCH):
-                rows = held[first : first + BATCH]
-                with torch.inference_mode():
-                    said = tail(hidden[0, torch.from_numpy(rows)].float()) @ turn
-                out[rows] = said.cpu().numpy()
-        return out
+            mean = _factors(tail, hidden[0], some, turn).mean(dim=0)
+            said = _factors(tail, hidden[0], torch.from_numpy(held), turn) - mean
+            out[held] = said.cpu().numpy()
+            means.append(mean)
+        return out, means
 
     def _score(self, held: Floats) -> float:
         """Mean Pearson correlation of the genes within sections, weighted by their spots."""
@@ -411,3 +431,10 @@ class _Run:
             said = held[own] @ self._basis.loadings
             total += own.sum() * float(pearson(said, self._truth[own]).mean())
         return total / len(section)
+
+
+def _factors(tail: Tail, hidden: Tensor, rows: Tensor, turn: Tensor) -> Tensor:
+    """What a network says of some spots, in the common basis, (n, rank)."""
+    with torch.inference_mode():
+        parts = [tail(hidden[own].float()) @ turn for own in rows.split(BATCH)]
+    return torch.cat(parts)

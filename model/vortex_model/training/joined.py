@@ -15,9 +15,9 @@ from vortex_model.grid import Grid
 from vortex_model.predictors.base import Floats, Places
 from vortex_model.study import Study
 
-MOST_PLACES = 2500
-"""A tuned encoder looks at no more places than this, about; between them it is interpolated."""
 CLIP = 6.0
+LEAST_R = 0.1
+"""Held-out correlation from which a factor of a tuned encoder is used."""
 GROUP = "tuned"
 
 
@@ -33,20 +33,23 @@ class Tuned:
         Of the measured spots, each said without its own block, (n, rank); standardised.
     lattice
         At the tokens of the features' lattice, (rank, z, y, x) float16; standardised alike.
+    kept
+        The factors that are worth using (:func:`worth_keeping`).
     """
 
     id: str
     spots: Floats
     lattice: npt.NDArray[np.float16]
+    kept: tuple[int, ...]
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Group of each channel."""
-        return (GROUP,) * len(self.lattice)
+        return (GROUP,) * len(self.kept)
 
     def places(self, places: Places) -> Places:
         """The measured spots' places with the tuned features beside the others."""
-        joined = np.hstack([places.features, self.spots])
+        joined = np.hstack([places.features, self.spots[:, list(self.kept)]])
         return Places(places.points_um, joined, places.groups + self.groups)
 
     def write(self, group: zarr.Group, record: dict[str, Any]) -> None:
@@ -55,7 +58,12 @@ class Tuned:
         group.create_array("spots", data=self.spots, dimension_names=("spot", "factor"))
         chunks = (len(self.lattice), *(min(32, n) for n in self.lattice.shape[1:]))
         group.create_array("lattice", data=self.lattice, chunks=chunks, dimension_names=names)
-        group.attrs["model"] = record
+        group.attrs["model"] = {**record, "kept": list(self.kept)}
+
+    def at(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """What is used at some tokens (z, y, x), (n, kept)."""
+        z, y, x = tokens.T
+        return self.lattice[:, z, y, x][list(self.kept)].T.astype(np.float32)
 
     @classmethod
     def read(cls, study: Study, name: str) -> Tuned:
@@ -63,7 +71,8 @@ class Tuned:
         group = study.derived("models", name)
         spots = np.asarray(cast("zarr.Array[Any]", group["spots"])[:], dtype=np.float64)
         lattice = np.asarray(cast("zarr.Array[Any]", group["lattice"])[:], dtype=np.float16)
-        return cls(name, spots, lattice)
+        own: Any = group.attrs["model"]
+        return cls(name, spots, lattice, tuple(int(k) for k in own["kept"]))
 
 
 class JoinedFeatures(Features):
@@ -77,19 +86,34 @@ class JoinedFeatures(Features):
     def at_points(self, points_um: npt.ArrayLike, diameter_um: npt.ArrayLike) -> Any:
         """As :meth:`Features.at_points`, and the tuned features of the nearest token."""
         plain = super().at_points(points_um, diameter_um)
-        z, y, x = self.grid.nearest(np.asarray(points_um, dtype=np.float64).reshape(-1, 3)).T
-        return np.hstack([plain, self._tuned.lattice[:, z, y, x].T.astype(np.float32)])
+        tokens = self.grid.nearest(np.asarray(points_um, dtype=np.float64).reshape(-1, 3))
+        return np.hstack([plain, self._tuned.at(tokens)])
 
     def block(self, start: tuple[int, int, int]) -> FeatureBlock:
         """As :meth:`Features.block`, with more channels."""
         block = super().block(start)
-        z, y, x = block.tokens.T
-        more = self._tuned.lattice[:, z, y, x].T.astype(np.float32)
-        return block._replace(values=np.hstack([block.values, more]))
+        return block._replace(values=np.hstack([block.values, self._tuned.at(block.tokens)]))
+
+
+def worth_keeping(held: Floats, scores: Floats) -> tuple[int, ...]:
+    """The factors whose held-out prediction agrees with the measurement beyond chance.
+
+    A network that learned nothing of a factor says of a block the opposite of what is there, as
+    it knows only the others; among the kernels' features that would blur what they tell apart.
+
+    Parameters
+    ----------
+    held, scores
+        Said without the spot's own block, and measured, (n, rank).
+    """
+    some = held - held.mean(axis=0), scores - scores.mean(axis=0)
+    power = np.sqrt((some[0] ** 2).sum(axis=0) * (some[1] ** 2).sum(axis=0))
+    r = (some[0] * some[1]).sum(axis=0) / np.maximum(power, 1e-12)
+    return tuple(int(k) for k in np.flatnonzero(r > max(LEAST_R, 2 / np.sqrt(len(held)))))
 
 
 def coarse_lattice(
-    features: Features, stride_um: float, planar: bool
+    features: Features, stride_um: float, planar: bool, most: int
 ) -> tuple[Grid, npt.NDArray[np.int64]]:
     """Every how many tokens a tuned encoder looks: a coarser lattice, and its places with tissue.
 
@@ -99,6 +123,8 @@ def coarse_lattice(
         Wanted distance; wider where that would be too many places.
     planar
         Whether planes stay apart.
+    most
+        How many places are taken, about.
     """
     grid, mask = features.grid, features.mask
     while True:
@@ -108,7 +134,7 @@ def coarse_lattice(
             factor[0] = 1
         coarse = grid.coarsen(factor)
         index = np.unique(np.argwhere(mask) // factor, axis=0)
-        if len(index) <= MOST_PLACES or min(coarse.shape[1:]) <= 1:
+        if len(index) <= most or min(coarse.shape[1:]) <= 1:
             return coarse, index
         stride_um *= 1.1
 
@@ -119,6 +145,7 @@ def on_lattice(
     planar: bool,
     section: npt.NDArray[np.int64],
     held: Floats,
+    scores: Floats,
     coarse: Grid,
     index: npt.NDArray[np.int64],
     there: Floats,
@@ -130,8 +157,9 @@ def on_lattice(
 
     Parameters
     ----------
-    section, held
-        Of the measured spots: section, and factors (n, rank).
+    section, held, scores
+        Of the measured spots: section, factors as said without their block and as measured,
+        (n, rank).
     coarse, index, there
         The lattice that was looked at, its places (z, y, x), and their factors (m, rank).
     """
@@ -166,4 +194,4 @@ def on_lattice(
         lattice[factor][tuple(tokens.T)] = ndimage.map_coordinates(
             filled, places, order=1, mode="nearest"
         )
-    return Tuned(name, np.clip(spots, -CLIP, CLIP), lattice)
+    return Tuned(name, np.clip(spots, -CLIP, CLIP), lattice, worth_keeping(held, scores))
