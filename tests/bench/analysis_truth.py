@@ -91,7 +91,11 @@ def regions_of(truth: np.ndarray, prediction: Prediction) -> dict[str, np.ndarra
 
 
 def true_means(study: Study, genes: list[str], masks: list[np.ndarray], grid: Grid) -> np.ndarray:
-    """Mean true expression of each gene over regions given on ``grid``, (regions, genes)."""
+    """Mean true expression of each gene over regions given on ``grid``, (regions, genes).
+
+    As a spot would measure it there: the mean of rates over a spot's disc, before the logarithm.
+    """
+    spot_um = float(study.section(study.section_names[0]).uns["vortex"]["spot_diameter_um"])
     out = np.empty((len(masks), len(genes)))
     for column, gene in enumerate(genes):
         volume = true_expression(study, gene)
@@ -105,7 +109,12 @@ def true_means(study: Study, genes: list[str], masks: list[np.ndarray], grid: Gr
             )
             index = tuple(grid.nearest(lattice.points()).T)
             owners = [mask[index].reshape(lattice.shape) for mask in masks]
-        values = volume.to_numpy()
+            known = np.isfinite(volume.to_numpy())
+            sigma = (0.0, *(spot_um / 4 / s for s in lattice.spacing_um[1:]))
+            weight = ndimage.gaussian_filter(known.astype(np.float64), sigma)
+        rate = np.where(known, np.expm1(volume.to_numpy()), 0.0)
+        smooth = ndimage.gaussian_filter(rate, sigma) / np.maximum(weight, 0.05)
+        values = np.where(known, np.log1p(smooth), np.nan)
         out[:, column] = [np.nanmean(values[own]) for own in owners]
     return out
 
@@ -305,7 +314,9 @@ def page(options, found, parts, strokes, ready, large) -> None:  # type: ignore[
     print("## Which genes differ between two regions\n")
     print(
         "One ellipsoid where each tissue is densest, compared in pairs. A gene is planted when "
-        f"its\ntrue mean differs by at least {PLANTED} (natural log, {np.expm1(PLANTED):.0%}); called "
+        f"its\ntrue mean, of what spots would measure, differs by at least {PLANTED} (natural log, "
+        f"{np.expm1(PLANTED):.0%});\n"
+        "called "
         "when its false discovery rate\nis at most .05 and its predicted difference at least as "
         "much; right when called, planted, and of\nthe right sign. Chance is the share of planted "
         "genes: the precision of calling at random.\n'Reliable' counts only genes whose held-out "
