@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vortex_model.errors import Cancelled, UnknownNameError, VortexError
 from vortex_model.grid import Grid
@@ -24,6 +25,7 @@ from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.networks.canonical import canonical
 from vortex_model.networks.pretrained import load_vit, load_vortex
 from vortex_model.networks.weights import read_weights
+from vortex_model.progress import CurvePoint
 from vortex_model.study import Study, StudyInfo
 from vortex_model.training.augment import random_matrix
 from vortex_model.training.data import Collate, MorphologySamples, SpotSamples, batches
@@ -347,8 +349,6 @@ def test_cancelling_keeps_what_was_done(studies, tmp_path):
 
 
 def losses_of(place):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     events = EventAccumulator(str(place / "logs"))
     events.Reload()
     names = [
@@ -413,6 +413,49 @@ def test_it_learns(studies, tmp_path):
     assert np.mean(losses["masked/masked"][-5:]) < 0.65 * losses["masked/masked"][0]
     regression = losses["aligned/regression"]
     assert np.mean(regression[-10:]) < 0.6 * np.mean(regression[:5])
+
+
+@pytest.mark.parametrize("path", ["volume", "slices"])
+def test_the_held_out_curve_is_told_logged_and_changes_nothing(studies, tmp_path, path):
+    """With and without looking at held-out sections the weights are the same bits."""
+    network = {"path": path} | ({"patch": [1, 4, 4], "slice_depth": 1} if path == "slices" else {})
+    recipe = write_recipe(
+        tmp_path,
+        studies=[str(studies / "*.zarr")],
+        network=network,
+        masked={"steps": 0},
+        aligned={"steps": 4, "hold_out": ["one/B", "two/A"]},
+    )
+    told = []
+    pretrain(recipe, tmp_path / "out", lambda f, m: told.append(m), accelerator="cpu")
+    points = [(m.step, m.value) for m in told if isinstance(m, CurvePoint)]
+    assert [step for step, _ in points] == [2, 4] and "held-out r" in told[-2]
+    assert all(-1 <= value <= 1 for _, value in points)
+    events = EventAccumulator(str(tmp_path / "out" / "logs"))
+    events.Reload()
+    logged = [e.value for e in events.Scalars("aligned/held-out r")]
+    np.testing.assert_allclose(logged, [value for _, value in points], rtol=1e-5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vortex_model.training.holdout.HeldOut.score", lambda *_: 0.5)
+        pretrain(recipe, tmp_path / "blind", accelerator="cpu")
+    one, two = (tmp_path / run / "vortex.safetensors" for run in ("out", "blind"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_held_out_curve_rises_where_there_is_something_to_learn(studies, tmp_path):
+    recipe = write_recipe(
+        tmp_path,
+        studies=[str(studies / "one.zarr")],
+        batch=16,
+        masked={"steps": 0},
+        aligned={"steps": 60, "learning_rate": 3e-3, "hold_out": ["one/B"]},
+        checkpoint_every=30,
+        augment=STILL,
+    )
+    told = []
+    pretrain(recipe, tmp_path / "out", lambda f, m: told.append(m), accelerator="cpu")
+    values = [m.value for m in told if isinstance(m, CurvePoint)]
+    assert values[-1] > 0.3
 
 
 def test_data_do_not_depend_on_how_they_are_shared_out(studies):

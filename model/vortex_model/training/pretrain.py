@@ -24,12 +24,13 @@ from vortex_model.networks.scgpt import load_scgpt
 from vortex_model.networks.vit3d import ViT3D
 from vortex_model.networks.vocabulary import Vocabulary
 from vortex_model.networks.weights import read_weights, write_weights
-from vortex_model.progress import Progress, part, silent
+from vortex_model.progress import CurvePoint, Progress, part, silent
 from vortex_model.training import engine
 from vortex_model.training.checkpoint import read_checkpoint, read_record, write_checkpoint
 from vortex_model.training.data import Batch, Collate, MorphologySamples, SpotSamples
 from vortex_model.training.data import batches as data_batches
 from vortex_model.training.data import contents as study_contents
+from vortex_model.training.holdout import HeldOut
 from vortex_model.training.recipe import Recipe
 from vortex_model.training.spots import Spots, read_spots
 from vortex_model.training.steps import AlignedStep, MaskedStep
@@ -61,7 +62,8 @@ def pretrain(
         after the second, each with its ``.json`` (provenance, studies, versions); ``logs/`` for
         TensorBoard; the checkpoint.
     progress
-        Told of the loss and the blocks a second; of the first process only.
+        Told of the loss and the blocks a second, and, with ``hold_out``, at each checkpoint how
+        well those sections are predicted; of the first process only.
     devices
         How many devices; above 1 the program is started once for each.
     accelerator
@@ -189,7 +191,15 @@ class _Run:
             return data_batches(samples, collate, steps, self._rank, self._world)
 
         step = AlignedStep(model, torch.from_numpy(spots.variance), self._gather)
-        self._train("aligned", step, batches, settings.steps, settings.learning_rate, progress)
+        look = None
+        if settings.hold_out and self.fabric.is_global_zero:
+            held = HeldOut(self.volumes, self.recipe, config, settings.hold_out, spots)
+
+            def look() -> float:
+                return held.score(model, self.fabric.device)
+
+        rate = settings.learning_rate
+        self._train("aligned", step, batches, settings.steps, rate, progress, look)
         basis = {
             "basis.mean": torch.from_numpy(spots.mean),
             "basis.loadings": torch.from_numpy(np.ascontiguousarray(spots.loadings)),
@@ -218,6 +228,7 @@ class _Run:
         steps: int,
         rate: float,
         progress: Progress,
+        look: Callable[[], float] | None = None,
     ) -> None:
         recipe, fabric = self.recipe, self.fabric
         optimiser = engine.make_optimiser(step, rate, recipe.weight_decay)
@@ -256,11 +267,16 @@ class _Run:
                 self._offset(stage) + number,
             )
             done = number + 1
+            said = ", ".join(f"{n} {v:.4f}" for n, v in values.items() if n != "total")
+            told = f"{stage} {done} of {steps}: {said}; {speed:.1f} blocks/s"
             if done % recipe.checkpoint_every == 0 or done == steps:
                 self._checkpoint(stage, step, optimiser, done)
-            said = ", ".join(f"{n} {v:.4f}" for n, v in values.items() if n != "total")
+                if look is not None:
+                    held = look()
+                    self.log.add({f"{stage}/held-out r": held}, self._offset(stage) + number)
+                    told = CurvePoint(f"{told}; held-out r {held:.3f}", done, held)
             try:
-                progress(done / steps, f"{stage} {done} of {steps}: {said}; {speed:.1f} blocks/s")
+                progress(done / steps, told)
             except Cancelled:
                 self._checkpoint(stage, step, optimiser, done)
                 raise

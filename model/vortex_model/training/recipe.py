@@ -82,7 +82,8 @@ class Aligned:
         Genes of each study, as :func:`vortex_model.expression.select_genes` reads it; the network
         knows the union.
     hold_out
-        ``STUDY/SECTION``, by the names in the studies: never read.
+        ``STUDY/SECTION``, by the names in the studies: never trained on. Their curve is told and
+        logged at each checkpoint.
     scgpt
         Folder of an scGPT checkpoint to start the expression encoder from.
     """
