@@ -46,7 +46,10 @@ class HeldOut:
         hold_out: Sequence[str],
         spots: Spots,
     ) -> None:
-        study, points, truth, section = [], [], [], []
+        study: list[npt.NDArray[np.int64]] = []
+        section: list[npt.NDArray[np.int64]] = []
+        points: list[npt.NDArray[np.float64]] = []
+        truth: list[npt.NDArray[np.float64]] = []
         for number, volume in enumerate(volumes):
             for name in _sections(volume.study, hold_out):
                 found = _expression(volume.study, name, spots.genes)
