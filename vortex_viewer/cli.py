@@ -286,6 +286,8 @@ def finetune(
             for gene, row in best.iterrows()
         ],
     )
+    for warning in made.warnings:
+        typer.echo(f"Note: {warning}", err=True)
 
 
 app.command()(evaluate)

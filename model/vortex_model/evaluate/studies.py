@@ -2,9 +2,9 @@
 
 Studies share no place, so only morphology can tell: predictors over features, and the mean. Their
 features must come from one encoder: the channels that all have are used, less those whose meaning
-each block taught by itself (visual words). They are z-scores within each study (each plane of
-serial sections), so that staining and illumination drop out. Genes are those that all
-studies measured; the panel is chosen on the studies that are learned from.
+each block taught by itself (visual words, learned features). They are z-scores within each study
+(each plane of serial sections), so that staining and illumination drop out. Genes are those that
+all studies measured; the panel is chosen on the studies that are learned from.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from vortex_model.training.samples import Sample, gather, study_features
 APART_UM = 1e7
 """Studies are laid so far apart that none is a neighbour of another."""
 BASELINES = ("mean", "ridge")
-OWN_WORDS = "words of"
-"""How groups of channels begin that a block taught by itself."""
+OWN = ("words of", "learned")
+"""How groups of channels begin whose meaning a block taught by itself."""
 
 
 def evaluate_studies(
@@ -95,7 +95,7 @@ def _samples(
         names.append(features.channel_names)
     genes = _shared([s.measured.genes for s in samples])
     groups = dict(zip(names[0], samples[0].places.groups, strict=True))
-    channels = [n for n in _shared(names) if not groups[n].startswith(OWN_WORDS)]
+    channels = [n for n in _shared(names) if not groups[n].startswith(OWN)]
     if not genes or not channels:
         what = "gene name" if not genes else f"channel of encoder {encoder}"
         raise VortexError(
