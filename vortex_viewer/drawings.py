@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from vortex_viewer.latest import Latest
 
-COLOURS = frozenset({"loaded", "palette", "window", "opacity", "threshold"})
+COLOURS = frozenset(
+    {"loaded", "palette", "window", "opacity", "threshold", "preset", "ramp", "colour", "others",
+     "shared", "doubt"}
+)  # fmt: skip
 """The fields that expression's colours depend on."""
 
 

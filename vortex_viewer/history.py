@@ -11,6 +11,11 @@ from vortex_viewer.state import ViewState
 TOGETHER_S = 0.8
 """Changes of the same thing that follow each other faster than this are one step: a drag."""
 LONGEST = 200
+DRAGGED = {
+    "camera", "crop_um", "cursor_um", "depth", "doubt", "level", "morphology", "opacity", "others",
+    "ramp", "threshold", "window",
+}  # fmt: skip
+"""What changes in a drag; anything else is a step each time."""
 
 
 class History:
@@ -39,7 +44,8 @@ class History:
         when, what = self._last
         self._last = now, changed
         self._future.clear()
-        if changed == what and now - when < TOGETHER_S and self._past:
+        drag = changed == what and changed <= DRAGGED and now - when < TOGETHER_S
+        if drag and self._past:
             return
         self._past.append(old)
         del self._past[:-LONGEST]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import panel as pn
 
 from vortex_model.errors import VortexError
+from vortex_viewer import drawing
 from vortex_viewer.drawings import Drawings
 from vortex_viewer.history import History
 from vortex_viewer.house import House
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Kind = TypeVar("Kind", bound=Piece)
 ALL = frozenset(f.name for f in fields(ViewState))
-GENE = frozenset({"gene", "prediction"})
+GENE = frozenset({"gene", "prediction", "others", "together"})
 """What must be loaded before anything of it can be drawn."""
 ADDRESS_S = 20.0
 """How long a page may take to say what stands behind # in its address."""
@@ -45,8 +46,8 @@ class Session:
     ----------
     state
         What the visitor sees; changed by :meth:`change` alone.
-    data, gene
-        The study that is open, and the gene that is loaded, if any.
+    data, genes
+        The study that is open, and the genes that are loaded; :attr:`gene` is the first.
     drawings
         What is drawn again when a field of the state changes.
     pieces
@@ -57,7 +58,7 @@ class Session:
         self.house, self.document = house, document
         self.state = ViewState()
         self.data: StudyData | None = None
-        self.gene: Gene | None = None
+        self.genes: list[Gene] = []
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._opening: asyncio.Task[None] | None = None
@@ -130,7 +131,7 @@ class Session:
         for part in self.parts:
             part.close()
         await self.stream.close()
-        self.data = self.gene = None
+        self.data, self.genes = None, []
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Slow work in a worker thread."""
@@ -235,10 +236,11 @@ class Session:
         data, state = self.data, self.state
         if data is None:
             return
-        gene = None
-        if state.gene is not None and state.prediction is not None:
-            gene = await self.run(partial(data.gene, state.prediction, state.gene))
-        self.gene = gene
+        genes = []
+        if state.prediction is not None:
+            for name in drawing.shown(state):
+                genes.append(await self.run(partial(data.gene, state.prediction, name)))
+        self.genes = genes
         changed, self._waiting = self._waiting | {"loaded"}, set()
         for part in self.parts:
             part.follow({"loaded"})
@@ -252,6 +254,16 @@ class Session:
             self.history.note(old, self.state)
         if done:
             self.drawings.follow({"camera"})
+
+    @property
+    def gene(self) -> Gene | None:
+        """The gene that is loaded, or the difference of two; None is morphology alone."""
+        return self.genes[0] if self.genes else None
+
+    @property
+    def mixed(self) -> list[Gene]:
+        """The other genes that share its picture."""
+        return [] if self.state.together == "beside" else self.genes[1:]
 
     @property
     def cursor(self) -> Point:
@@ -287,7 +299,7 @@ class Session:
             data = await self.run(partial(self.house.library.open, name))
             state = await self._fitted(name, data, wanted)
             await self.run(lambda: data.content)  # makes what is slow, once
-            self.data, self.gene, self.state = data, None, state
+            self.data, self.genes, self.state = data, [], state
             for part in self.parts:
                 await part.opened()
             self._follow(set(ALL))

@@ -48,8 +48,12 @@ def visitors(browser: object) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors, each with cookies of their own; a script error fails the test."""
     contexts, errors = [], []
 
-    def come(width: int = 1280, height: int = 800) -> Visitor:
-        context = browser.new_context(viewport={"width": width, "height": height})
+    def come(width: int = 1280, height: int = 800, first: bool = False, **more: str) -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": height}, **more)
+        if not first:  # whoever has been here before sees no tour
+            context.add_init_script(
+                "try { localStorage.setItem('vortex-viewer tour', 'seen'); } catch {}"
+            )
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

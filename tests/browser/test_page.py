@@ -1,6 +1,7 @@
 """What a visitor sees and does, on the pixels."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,91 @@ def test_genes_are_sorted_by_reliability_and_show_it(visitor: Visitor) -> None:
     assert names == ["LEFT", "RIGHT", "TOP", "SHALLOW"]
     assert rows.nth(0).locator(".number").inner_text() == "0.90"
     assert "95 % interval 0.85 to 0.95" in rows.nth(0).get_attribute("title")
+
+
+def listed(visitor: Visitor, count: int = 3) -> list[str]:
+    rows = visitor.page.locator(".row")
+    return [rows.nth(i).get_attribute("data-name") for i in range(count)]
+
+
+def test_genes_are_sorted_by_mean_by_how_they_vary_and_by_likeness(visitor: Visitor) -> None:
+    visitor.show("TOP")
+    visitor.page.get_by_placeholder("Search genes").fill("")
+    sort = visitor.page.get_by_label("Sort genes by")
+    sort.select_option("moran")
+    visitor.wait_said("order", "moran")
+    # FLAT... are the same everywhere: they have no spatial variation at all
+    assert {"LEFT", "RIGHT", "TOP", "SHALLOW"} == set(listed(visitor, 4))
+    sort.select_option("like")
+    visitor.wait_said("order", "like")
+    assert listed(visitor, 1) == ["TOP"]
+    sort.select_option("mean")
+    visitor.wait_said("order", "mean")
+    assert visitor.page.locator(".row .number").first.inner_text() == "1.50"
+    sort.select_option("name")
+    visitor.wait_said("order", "name")
+    assert listed(visitor, 2) == ["FLAT0", "FLAT1"]
+
+
+def test_favourites_are_kept_by_the_browser(visitor: Visitor, server: Running) -> None:
+    row = visitor.page.locator('.row[data-name="TOP"]')
+    row.hover()
+    row.get_by_role("button", name="Favourite TOP").click()
+    visitor.go(server.address)
+    visitor.page.get_by_role("button", name="Favourites only").click()
+    assert visitor.page.locator(".row").count() == 1
+    assert listed(visitor, 1) == ["TOP"]
+
+
+def test_a_signature_is_typed_as_a_formula_and_a_mistake_is_told(visitor: Visitor) -> None:
+    visitor.choose_gene("mean(LEFT, TOP) - RIGHT")
+    visitor.wait_said("gene", "=mean(LEFT, TOP) - RIGHT")
+    visitor.settle()
+    low, high = (float(v) for v in visitor.said("window").split(","))
+    # on the lattice: (1.5 - x + 1.5 - y) / 2 - (1.5 + x) = -1.5 x - y / 2
+    assert -2 < low < -1.2 and 1.2 < high < 2
+    visitor.see(XY, leans_left)
+    visitor.choose_gene("mean(LEFT - 1")
+    visitor.page.wait_for_function("document.body.dataset.told !== undefined")
+    assert visitor.said("gene") == "=mean(LEFT, TOP) - RIGHT"
+    visitor.choose_gene("LEFT + NOSUCH")
+    visitor.page.wait_for_function("document.body.dataset.told?.includes('NOSUCH')")
+
+
+def test_gene_sets_are_loaded_from_a_file(visitor: Visitor, tmp_path: Path) -> None:
+    sets = tmp_path / "sets.gmt"
+    sets.write_text("SIDES\tboth ends\tLEFT\tTOP\tNOSUCH\nNONE\tx\tNOSUCH\n")
+    visitor.page.locator("input[type=file]").set_input_files(sets)
+    choice = visitor.page.get_by_label("Gene sets", exact=True)
+    choice.wait_for()
+    assert "SIDES (2 of 3 genes)" in choice.inner_text()
+    choice.select_option("SIDES")
+    visitor.wait_said("gene", "=mean(LEFT, TOP)")
+
+
+def test_genes_below_a_chosen_reliability_are_greyed(visitor: Visitor) -> None:
+    field = visitor.page.get_by_label("Grey genes below this reliability")
+    field.fill("0.895")
+    field.press("Enter")
+    dim = visitor.page.locator(".row.dim")
+    dim.first.wait_for()
+    assert dim.first.get_attribute("data-name") == "TOP"
+    assert visitor.page.locator('.row[data-name="RIGHT"].dim').count() == 0
+
+
+def test_measured_beside_predicted_at_the_sections(visitor: Visitor) -> None:
+    visitor.show("LEFT")
+    visitor.page.get_by_role("tab", name="Measured").click()
+    visitor.page.get_by_text("LEFT at A: r =").wait_for()
+    # the section as studies.py made it, and the gene as it was planted there
+    x, _ = (a.ravel() for a in np.meshgrid(np.arange(200.0, 1100, 100), np.arange(200.0, 800, 100)))
+    left = np.where(x < 640, 40, 2)
+    measured = np.log1p(left / (left + np.where(x < 640, 2, 40) + 20) * 1e4)
+    nearest = np.clip(np.rint((x - 20) / 40), 0, 31)
+    r = np.corrcoef(measured, 1.5 - (nearest * 2 / 31 - 1))[0, 1]
+    assert float(visitor.said("measured")) == pytest.approx(r, abs=0.002)
+    visitor.show("SHALLOW")
+    visitor.page.get_by_text("No section of this study measured SHALLOW").wait_for()
 
 
 def test_a_click_in_one_slice_moves_the_others_and_the_reading(visitor: Visitor) -> None:

@@ -52,3 +52,12 @@ def test_another_change_in_the_middle_of_a_drag_is_its_own_step() -> None:
     history.note(b, c)
     history.note(c, c)
     assert history.steps == (2, 0)
+
+
+def test_choices_that_follow_each_other_fast_are_steps_each() -> None:
+    history = History(Clock())
+    a = ViewState()
+    b, c = a.with_(layout="four"), a.with_(layout="view")
+    history.note(a, b)
+    history.note(b, c)
+    assert history.back(c) == b

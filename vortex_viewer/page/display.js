@@ -16,6 +16,20 @@ export function render({ model }) {
   const asDepth = () => Math.max(1, Math.round(10 ** parseFloat(depth.value)));
   depth.addEventListener("input", () => { depthOut.textContent = `× ${asDepth()}`; depth.style.setProperty("--part", depth.value / 2); pushDepth(asDepth()); });
   root.append(make("label", { class: "slider", title: "How far z is stretched in 3D, to tell planes apart" }, make("span", {}, "Stretch z"), depth, depthOut));
+  const modes = make("div", { class: "segments", role: "radiogroup", "aria-label": "3D mode" });
+  const modeRow = make("div", { class: "slider two" }, make("span", { title: "How the 3D view sees expression" }, "3D mode"), modes);
+  const level = make("input", { type: "range", min: "0.02", max: "0.98", step: "0.01", "aria-label": "Surface at" }), levelOut = make("output", {});
+  const pushLevel = latest((v) => send("level", v), 150);
+  level.addEventListener("input", () => { showLevel(); pushLevel(parseFloat(level.value)); });
+  const levelRow = make("label", { class: "slider", title: "Where in the colour range the surface lies" }, make("span", {}, "Surface at"), level, levelOut);
+  const doubt = make("input", { type: "range", min: "0", max: "1", step: "0.01", "aria-label": "Grey where uncertain" }), doubtOut = make("output", {});
+  const pushDoubt = latest((v) => send("doubt", v), 150);
+  // to the right all is shown; to the left, only where the prediction is sure
+  doubt.addEventListener("input", () => { const v = parseFloat(doubt.value); doubtOut.textContent = v >= 1 ? "off" : `± ${Math.round(100 * v)} %`; doubt.style.setProperty("--part", v); pushDoubt(v >= 1 ? null : Math.max(0.01, v)); });
+  const doubtRow = make("label", { class: "slider", title: "Leave out voxels whose standard deviation is above this part of the gene's range (2nd to 98th percentile)" }, make("span", {}, "Uncertainty"), doubt, doubtOut);
+  const greyed = make("p", { class: "faint small", hidden: true });
+  const showLevel = () => { levelOut.textContent = `${Math.round(level.value * 100)} %`; level.style.setProperty("--part", level.value); };
+  root.append(modeRow, levelRow, doubtRow, greyed);
   const line = make("div", { class: "toggles" });
   root.append(line);
   const cuts = make("div", { class: "cuts", role: "group", "aria-label": "Cut at a measured section" });
@@ -35,6 +49,14 @@ export function render({ model }) {
       return make("button", { type: "button", class: `chip${on ? " on" : ""}`, "aria-pressed": on ? "true" : "false", "data-section": name,
         title: `Open the block at section ${name}, z = ${z.toFixed(0)} µm, and bring the crosshair there`, onclick: () => send("cut", on ? null : name) }, name);
     }));
+    modeRow.hidden = !!props.flat; levelRow.hidden = !!props.flat || props.mode !== "surface";
+    modes.replaceChildren(...[["composite", "Solid", "Expression mixed into the tissue"], ["maximum", "Brightest", "The strongest voxel along each line of sight"], ["surface", "Surface", "Where expression reaches a value"]].map(([value, label, title]) =>
+      make("button", { type: "button", role: "radio", title, "aria-checked": value === props.mode ? "true" : "false", onclick: () => send("mode", value) }, label)));
+    if (!level.matches(":active")) { level.value = props.level ?? 0.5; showLevel(); }
+    doubtRow.hidden = !props.gene;
+    if (!doubt.matches(":active")) { doubt.value = props.doubt ?? 1; doubtOut.textContent = props.doubt == null ? "off" : `± ${Math.round(100 * props.doubt)} %`; doubt.style.setProperty("--part", doubt.value); }
+    greyed.hidden = props.greyed == null; greyed.textContent = props.greyed == null ? "" : `${Math.round(100 * props.greyed)} % of the tissue is left gray.`;
+    hook({ mode: props.mode, doubt: props.doubt, greyed: props.greyed == null ? null : props.greyed.toFixed(3) });
     if (!depth.matches(":active")) { depth.value = Math.log10(props.depth ?? 1); depth.style.setProperty("--part", depth.value / 2); depthOut.textContent = `× ${props.depth ?? 1}`; }
   });
   return root;

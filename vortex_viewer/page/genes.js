@@ -4,8 +4,17 @@ export function render({ model }) {
   const input = make("input", { type: "search", placeholder: "Search genes", spellcheck: "false", autocomplete: "off",
     "aria-label": "Search genes", role: "combobox", "aria-expanded": "true", "aria-controls": "genes" });
   const count = make("span", { class: "faint" });
-  const byReliability = make("button", { class: "tab", type: "button" }, "Reliability");
-  const byName = make("button", { class: "tab", type: "button" }, "Name");
+  const sort = make("select", { "aria-label": "Sort genes by", title: "Sort genes by" }, ...[["reliability", "Reliability"], ["mean", "Mean"], ["moran", "Varies in space"], ["like", "Like this gene"], ["name", "Name"]].map(([value, label]) => make("option", { value }, label)));
+  const loved = make("button", { class: "iconbutton", type: "button", "aria-pressed": "false", "aria-label": "Favourites only", title: "Favourites only" }, icon("heart"));
+  const file = make("input", { type: "file", accept: ".gmt,.txt", hidden: true, "aria-label": "Gene sets (GMT)" });
+  const load = make("button", { class: "iconbutton", type: "button", title: "Load gene sets (a GMT file): each is shown as the mean of its genes", "aria-label": "Load gene sets", onclick: () => file.click() }, icon("list"));
+  const sets = make("select", { "aria-label": "Gene sets", hidden: true });
+  const told = make("p", { class: "message told", role: "status", "aria-live": "polite" });
+  const formula = make("button", { class: "plain formula", type: "button", hidden: true });
+  const trusted = make("input", { type: "number", min: "-1", max: "1", step: "0.05", "aria-label": "Grey genes below this reliability" });
+  const FAVOURITES = "vortex-viewer favourites";
+  let favourites = new Set(); try { favourites = new Set(JSON.parse(localStorage.getItem(FAVOURITES) ?? "[]")); } catch { /* the browser keeps nothing: favourites last as long as the page */ }
+  let only = false;
   const list = make("div", { class: "genes", id: "genes", role: "listbox", tabindex: "0", "aria-label": "Genes" });
   const tall = make("div", { class: "tall" });
   const none = make("button", { class: "plain morphology", type: "button", title: "Show the morphology without expression" }, "Morphology alone");
@@ -13,13 +22,22 @@ export function render({ model }) {
   list.append(tall);
   const root = make("section", { class: "v-genes" },
     make("div", { class: "search" }, make("span", { class: "glass", "aria-hidden": "true" }), input),
-    make("div", { class: "head" }, count, make("span", { class: "tabs" }, byReliability, byName)),
-    note, list, none);
+    formula, told, sets,
+    make("div", { class: "head" }, count, make("span", { class: "sorts" }, load, loved, sort)), file,
+    note, list,
+    make("div", { class: "under" }, none,
+      make("label", { class: "trusted", title: "Names of genes whose reliability is lower are greyed" }, "Grey below", trusted)));
 
+  // a formula has an operator or a bracket, but a gene's name may hold a dash
+  function looksTyped() {
+    const text = filter.trim();
+    return /^=/.test(text) || (/[()+*/]| - /.test(text) && !rows.some((r) => r.key === text.toLowerCase()));
+  }
   function sift() {
     const wanted = filter.trim().toLowerCase();
     shown = [];
     if (!wanted) { for (let i = 0; i < rows.length; i++) shown.push(i); }
+    else if (looksTyped()) { for (let i = 0; i < rows.length; i++) if (wanted.includes(rows[i].key)) shown.push(i); }
     else {
       const starts = [], inside = [];
       for (let i = 0; i < rows.length; i++) {
@@ -28,6 +46,8 @@ export function render({ model }) {
       }
       shown = starts.concat(inside);
     }
+    if (only) shown = shown.filter((i) => favourites.has(rows[i].name));
+    formula.hidden = !looksTyped(); formula.textContent = `Show the signature ${filter.trim().replace(/^=/, "")}`;
     tall.style.height = `${shown.length * ROW}px`;
     count.textContent = wanted ? `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`
       : `${rows.length.toLocaleString("en")} genes`;
@@ -35,27 +55,32 @@ export function render({ model }) {
   function arrange() {
     const g = props.genes ?? { name: [], r: [], low: [], high: [] };
     rows = g.name.map((name, i) => ({ name, key: name.toLowerCase(), r: g.r[i], low: g.low[i], high: g.high[i] }));
+    if (props.order === order) rows.forEach((row, i) => { row.score = props.scores?.[i]; });
     if (order === "name") rows.sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+    else if (props.order === order) rows.sort((a, b) => (b.score ?? -9) - (a.score ?? -9));
     else rows.sort((a, b) => (b.r ?? -2) - (a.r ?? -2));
-    byReliability.classList.toggle("on", order !== "name");
-    byName.classList.toggle("on", order === "name");
     sift();
   }
   function paint() {
     const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 4);
     const last = Math.min(shown.length, first + Math.ceil(list.clientHeight / ROW) + 8);
-    const drawn = [];
+    const drawn = [], top = Math.max(1e-9, ...(order === "mean" && props.scores ? props.scores : [1]).map((v) => v ?? 0));
     for (let i = first; i < last; i++) {
       const row = rows[shown[i]];
-      const bar = make("i"); bar.style.width = `${Math.max(0, Math.min(1, row.r ?? 0)) * 100}%`;
+      const bar = make("i"), scored = row.score !== undefined, value = scored ? row.score : row.r;
+      bar.style.width = `${Math.max(0, Math.min(1, order === "mean" ? (value ?? 0) / top : value ?? 0)) * 100}%`;
       const on = row.name === props.gene;
-      const known = row.r != null;
-      const item = make("div", { class: `row${on ? " on" : ""}${i === at ? " at" : ""}`, role: "option", "aria-selected": on ? "true" : "false",
+      const known = row.r != null, other = (props.others ?? []).find(([name]) => name === row.name);
+      const item = make("div", { class: `row${(row.r ?? -1) < (props.trusted ?? 0) && (props.trusted ?? 0) !== 0 ? " dim" : ""}${other ? " other" : ""}${on ? " on" : ""}${i === at ? " at" : ""}`, role: "option", "aria-selected": on ? "true" : "false",
         "data-name": row.name, title: known
-          ? `${row.name}: held-out correlation ${number(row.r)}, 95 % interval ${number(row.low)} to ${number(row.high)}`
+          ? `${scored ? `${row.name}: ${{ mean: "mean", moran: "Moran's I", like: `correlation with ${props.to}` }[order]} ${number(row.score)}. ` : ""}${row.name}: held-out correlation ${number(row.r)}, 95 % interval ${number(row.low)} to ${number(row.high)}`
           : `${row.name}: its reliability was not estimated` },
         make("span", { class: "name" }, row.name), make("span", { class: "bar" }, bar),
-        make("span", { class: "number" }, known ? number(row.r) : "–"));
+        make("span", { class: "number" }, value == null ? "–" : number(value)),
+        make("button", { class: `heart${favourites.has(row.name) ? " on" : ""}`, type: "button", tabindex: "-1", "aria-pressed": favourites.has(row.name) ? "true" : "false", "aria-label": `Favourite ${row.name}`, title: favourites.has(row.name) ? "No favourite any more" : "Keep among the favourites" }, icon("heart")),
+        make("button", { class: "add", type: "button", tabindex: "-1", "aria-label": other ? `Take ${row.name} out of the picture` : `Add ${row.name} to the picture`, title: other ? "Take it out of the picture" : "Add it to the picture, beside the gene that is shown" }, icon(other ? "cross" : "plus")));
+      const ink = on && props.others?.length ? props.colour : other?.[1];
+      if (ink) item.style.setProperty("--ink", ink);
       item.style.top = `${i * ROW}px`;
       drawn.push(item);
     }
@@ -77,33 +102,52 @@ export function render({ model }) {
       reveal(at); paint();
       if (event.currentTarget === list) choose(rows[shown[at]].name);
     } else if (event.key === "Enter") {
-      if (shown.length) choose(rows[shown[Math.max(at, 0)]].name);
+      if (looksTyped()) send("formula", filter);
+      else if (shown.length) choose(rows[shown[Math.max(at, 0)]].name);
     } else if (event.key === "Escape" && filter) {
       input.value = filter = ""; at = -1; sift(); paint();
     }
   }
   input.addEventListener("input", () => { filter = input.value; at = filter ? 0 : -1; list.scrollTop = 0; sift(); paint(); });
+  addEventListener("search-genes", () => { input.focus(); input.select(); });
   input.addEventListener("keydown", keys);
   list.addEventListener("keydown", keys);
   list.addEventListener("scroll", paint, { passive: true });
   list.addEventListener("click", (event) => {
     const row = event.target.closest(".row");
+    if (row && event.target.closest(".heart")) {
+      const name = row.dataset.name; if (!favourites.delete(name)) favourites.add(name);
+      try { localStorage.setItem(FAVOURITES, JSON.stringify([...favourites])); } catch { /* as above */ }
+      sift(); paint(); return;
+    }
+    if (row && event.target.closest(".add")) { send("add", row.dataset.name); return; }
     if (row) { at = -1; choose(row.dataset.name); }
   });
   none.addEventListener("click", () => choose(null));
-  byReliability.addEventListener("click", () => { order = "reliability"; at = -1; arrange(); paint(); });
-  byName.addEventListener("click", () => { order = "name"; at = -1; arrange(); paint(); });
+  formula.addEventListener("click", () => send("formula", filter));
+  sort.addEventListener("change", () => { order = sort.value; at = -1; if (["mean", "moran", "like"].includes(order)) send("order", order); arrange(); list.scrollTop = 0; paint(); });
+  loved.addEventListener("click", () => { only = !only; loved.setAttribute("aria-pressed", only ? "true" : "false"); sift(); list.scrollTop = 0; paint(); });
+  trusted.addEventListener("change", () => { const v = parseFloat(trusted.value); if (isFinite(v)) send("trusted", Math.max(-1, Math.min(1, v))); });
+  file.addEventListener("change", async () => { if (file.files[0]) send("sets", await file.files[0].text()); file.value = ""; });
+  sets.addEventListener("change", () => { if (sets.value) send("set", sets.value); });
   new ResizeObserver(paint).observe(list);
 
   const send = bind(model, (next) => {
     const before = props; props = next;
     const stamp = next.stamp ?? "";
+    if (next.order !== before.order || next.to !== before.to || next.scores?.length !== before.scores?.length) { arrange(); list.scrollTop = 0; }
+    told.textContent = props.told ?? ""; told.classList.toggle("error", !!props.wrong);
+    if (JSON.stringify(before.sets) !== JSON.stringify(props.sets)) {
+      sets.hidden = !(props.sets ?? []).length;
+      sets.replaceChildren(make("option", { value: "" }, "Gene sets …"), ...(props.sets ?? []).map(([name, have, all]) => make("option", { value: name, disabled: !have }, `${name} (${have} of ${all} genes)`)));
+    }
+    if (document.activeElement !== trusted) trusted.value = props.trusted ?? 0;
     if (stamp !== names) { names = stamp; at = -1; arrange(); list.scrollTop = 0; }
     const has = rows.length > 0;
     root.classList.toggle("empty", !has);
     note.textContent = props.note ?? ""; note.hidden = !props.note;
     none.classList.toggle("on", has && props.gene == null);
-    hook({ gene: props.gene, genes: rows.length, prediction: props.prediction, reliability: rows.length ? rows.find((r) => r.name === props.gene)?.r : null });
+    hook({ order: props.order === order ? order : ['name', 'reliability'].includes(order) ? order : null, told: props.told, gene: props.gene, genes: rows.length, prediction: props.prediction, reliability: rows.length ? rows.find((r) => r.name === props.gene)?.r : null });
     if (before.gene !== props.gene && props.gene != null) {
       const place = shown.findIndex((i) => rows[i].name === props.gene);
       if (place >= 0) reveal(place);

@@ -19,6 +19,8 @@ export function render({ model }) {
   const help = make("div", { class: "help" }, "drag to turn · shift-drag to move · wheel to zoom");
   const root = make("section", { class: "v-view" }, frame, what, cameras, triad, stretch, bar, help, spinner, empty);
   const buttons = [["corner", "Reset", "See the whole block from a corner"], ["-z", "XY", "Look along z"], ["-y", "XZ", "Look along y"], ["+x", "YZ", "Look along x"]];
+  const spin = make("button", { type: "button", title: "Turn the block by itself", "aria-label": "Turn by itself", class: "spin", onclick: () => send("turning", spin.getAttribute("aria-pressed") !== "true") }, icon("spin"));
+  cameras.append(spin);
   for (const [side, label, title] of buttons)
     cameras.append(make("button", { type: "button", title, "data-side": side, onclick: () => send("side", side) }, label));
   // whoever has clicked into the picture still means the page by a key
@@ -30,11 +32,15 @@ export function render({ model }) {
   const send = bind(model, (props) => {
     spinner.hidden = !props.busy; spinner.lastChild.textContent = props.busy ?? "";
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";
-    what.replaceChildren(); 
-    if (props.gene) what.append(make("b", {}, props.gene), make("span", {}, props.predictor ?? ""));
+    const genes = props.genes ?? [], beside = (props.panes ?? 1) > 1;
+    what.className = beside ? `what panes n${genes.length}` : "what";
+    what.replaceChildren(...genes.map(([name, colour]) => { const b = make("b", {}, name); if (colour) b.style.color = colour; return b; }));
+    spin.setAttribute("aria-pressed", props.turning ? "true" : "false");
+    const app = document.querySelector("[data-scene]");
+    if (props.layout && app.dataset.layout !== props.layout) app.dataset.layout = props.layout;
     stretch.hidden = !(props.depth && props.depth !== 1);
     stretch.textContent = `z stretched × ${props.depth}`;
-    bar.hidden = !props.um_per_pixel;
+    bar.hidden = !props.um_per_pixel || props.scalebar === false;
     if (props.um_per_pixel) {
       const most = 150 * props.um_per_pixel, ten = 10 ** Math.floor(Math.log10(most));
       const um = [5, 2, 1].map((m) => m * ten).find((v) => v <= most);
@@ -48,7 +54,7 @@ export function render({ model }) {
       const [x, y, z] = props.extent, parts = { xy: y / x, xz: z / x, yz: z / y };
       for (const [name, part] of Object.entries(parts)) document.querySelector(`[data-slice="${name}"]`)?.style.setProperty("--tall", Math.max(part, 0.12));
     }
-    hook({ drawn: props.drawn, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop });
+    hook({ drawn: props.drawn, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop, layout: props.layout, panes: props.panes, turning: props.turning ? '1' : null });
   });
   return root;
 }

@@ -21,9 +21,9 @@ class Address(Piece):
         """Every change is written into the address; an edited address is opened."""
         self._session = session
         self.on("address", lambda text: session.address(str(text or "")))
-        session.drawings.add("address", self._write, session.state.__dataclass_fields__)
+        session.drawings.add("address", self._keep_up, session.state.__dataclass_fields__)
 
-    async def _write(self) -> None:
+    async def _keep_up(self) -> None:
         session = self._session
         if session.data is not None:
             self.show(link=await session.run(partial(session.house.shelf.link, session.state)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_viewer.panels import facts
 from vortex_viewer.panels.piece import Piece, script
+from vortex_viewer.state import MODES
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
@@ -28,6 +29,14 @@ class Display(Piece):
         for name in ("spots", "planes"):
             self.on(name, partial(self._set, name, bool))
         self.on("cut", self._cut_at)
+        session.drawings.add("greyed", self._count_doubt, {"loaded", "doubt"})
+        self.on("mode", self._set_mode)
+        self.on("level", partial(self._set, "level", float))
+        self.on("doubt", lambda part: session.change(doubt=None if part is None else float(part)))
+
+    def _set_mode(self, name: Any) -> None:
+        if name in MODES:
+            self._session.change(mode=name)
 
     def _set(self, name: str, kind: Callable[[Any], Any], value: Any) -> None:
         self._session.change(**{name: kind(value)})
@@ -49,7 +58,23 @@ class Display(Piece):
                 planes=state.planes,
                 depth=session.depth,
                 cut=self._cut,
+                mode=state.mode,
+                level=state.level,
+                flat=session.data.is_stack,
+                doubt=state.doubt,
+                gene=state.gene,
             )
+
+    async def _count_doubt(self) -> None:
+        """How much of the tissue is greyed."""
+        session, state = self._session, self._session.state
+        data, gene, prediction = session.data, session.gene, state.prediction
+        if data is None or gene is None or prediction is None or state.doubt is None:
+            self.show(greyed=None)
+            return
+        find = partial(data.certain, prediction, gene.key, state.doubt)
+        kept, all_ = await session.run(find), data.prediction(prediction).mask
+        self.show(greyed=1.0 - float(kept.sum()) / max(1, int(all_.sum())))
 
     def _cut_at(self, section: Any) -> None:
         """Open the block at a measured section, on the side that the visitor sees."""

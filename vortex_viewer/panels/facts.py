@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from vortex_model.analysis.signatures import signature
+from vortex_model.errors import VortexError
 from vortex_viewer.jobs import Status
 from vortex_viewer.scene.data import Gene, StudyData
+from vortex_viewer.scene.formula import is_formula
 from vortex_viewer.state import Point, ViewState
 
 BY = "\N{MULTIPLICATION SIGN}"
@@ -87,14 +91,24 @@ def fitted(data: StudyData, wanted: ViewState) -> tuple[ViewState, str]:
         prediction = None
     prediction = prediction or (ids[-1] if ids else None)
     table = gene_table(data, prediction)
-    known = {name.casefold() for name in table.columns["name"]}
+    names = table.columns["name"]
+    known = {name.casefold() for name in names}
+
+    def there(gene: str) -> bool:
+        if is_formula(gene):
+            with contextlib.suppress(VortexError):
+                return bool(signature(gene[1:], names))
+            return False
+        return gene.casefold() in known
+
     asked = [wanted.gene, *(layer.gene for layer in wanted.others)]
     if wanted.prediction is not None and known:
-        missing += [f"the gene {g}" for g in asked if g and g.casefold() not in known]
-    gene = first_gene(table, wanted.gene)
+        missing += [f"the gene {g}" for g in asked if g and not there(g)]
+    formula = wanted.gene is not None and is_formula(wanted.gene) and there(wanted.gene)
+    gene = wanted.gene if formula else first_gene(table, wanted.gene)
     if gene is not None and wanted.gene is None and wanted.prediction is not None:
         gene = None  # morphology alone, as the view was
-    others = tuple(layer for layer in wanted.others if layer.gene.casefold() in known)
+    others = tuple(layer for layer in wanted.others if there(layer.gene))
     said = f"This study does not have {', '.join(missing)}; the rest is shown." if missing else ""
     return wanted.with_(prediction=prediction, gene=gene, others=others), said
 
@@ -189,7 +203,7 @@ def reading(data: StudyData, state: ViewState, gene: Gene | None, place: Point) 
             value = float(gene.values[z, y, x])
             if math.isfinite(value):
                 told["value"] = value
-                told["sd"] = float(data.deviation(state.prediction, gene.name)[z, y, x])
+                told["sd"] = float(data.deviation(state.prediction, gene.key)[z, y, x])
     if data.image is not None:
         z, y, x = data.image.grid.nearest([place])[0]
         voxel = [float(v) for v in np.asarray(data.image.levels[0].array[:, z, y, x])]

@@ -1,45 +1,126 @@
-"""The colour bar: numbers, units, its range, palettes."""
+"""The colour bar: histogram, window, opacity points, presets, palettes, the genes that share it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from vortex_viewer import drawing
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import palette
+from vortex_viewer.state import COLOURS, PRESETS, TOGETHER, Layer
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
+SOFT = 0.12
+
 
 class Legend(Piece):
-    """The colour bar: numbers, units, its range, palettes."""
+    """The colour bar: histogram, window, opacity points, presets, palettes, genes."""
 
     slot = "legend"
-    _esm = script("legend")
+    _esm = script("ramp", "legend")
 
     def connect(self, session: Session) -> None:
-        """Choose a range and a palette."""
+        """What of colours and opacity can be chosen."""
         self._session = session
-        self.show(palettes=palette.all_css())
-        self.on("window", lambda pair: session.change(window=pair and tuple(pair)))
-        self.on("palette", lambda name: session.change(palette=name))
+        self.show(palettes=palette.all_css(), colours=COLOURS)
+        self.on("window", self._set_window)
+        self.on("palette", lambda name: session.change(palette=str(name)))
+        self.on("preset", self._set_preset)
+        self.on("hold", lambda on: session.change(hold=bool(on)))
+        self.on("shared", lambda on: session.change(shared=bool(on)))
+        self.on("ramp", self._set_ramp)
+        self.on("together", self._set_together)
+        self.on("remove", self._remove)
 
-    def follow(self, changed: set[str]) -> None:
-        """Show the gene that is loaded; one that still loads has no numbers yet."""
-        if changed & {"gene", "prediction"} and "loaded" not in changed:
+    def follow(self, _changed: set[str]) -> None:
+        """Show the genes that are loaded; one that still loads has no numbers yet."""
+        state, genes = self._session.state, self._session.genes
+        if len(genes) != len(drawing.shown(state)):
+            if state.gene is None:
+                self.show(genes=[], palette=state.palette)
             return
-        gene, state = self._session.gene, self._session.state
-        if gene is None:
-            self.show(gene=None, palette=state.palette, window=None, histogram=[])
-            return
+        differs = drawing.differs(state)
+        inks = [state.colour, *(layer.colour for layer in state.others)]
         self.show(
-            gene=gene.name,
+            genes=[
+                {
+                    "name": gene.name,
+                    "colour": COLOURS[ink],
+                    "units": gene.units,
+                    "range": [gene.low, gene.high],
+                    "window": look.window,
+                    "histogram": gene.histogram,
+                }
+                for gene, ink, look in zip(genes, inks, drawing.looks(state, genes), strict=False)
+            ],
             units="log1p CP10K",
-            units_long=gene.units,
-            range=[gene.low, gene.high],
-            window=state.window or gene.auto,
+            stamp=f"{state.prediction}/{'/'.join(drawing.shown(state))}",
+            palette=palette.DIVERGING if differs else state.palette,
+            mixed=drawing.several(state) and not differs,
+            together=state.together if state.others else None,
+            preset=state.preset,
             auto=state.window is None,
-            histogram=gene.histogram,
-            stamp=f"{state.prediction}/{gene.name}",
-            palette=state.palette,
+            hold=state.hold,
+            shared=state.shared,
+            ramp=self._ramp(),
+            own_ramp=state.ramp is not None,
         )
+
+    def _ramp(self) -> list[tuple[float, float]]:
+        """The opacity points, those that two sliders stand for too."""
+        state = self._session.state
+        if state.ramp is not None:
+            return list(state.ramp)
+        if state.threshold <= 0:
+            return [(0.0, state.opacity), (1.0, state.opacity)]
+        rise = [(0.0, 0.0), (state.threshold, 0.0), (state.threshold + SOFT, state.opacity)]
+        points = [p for p in rise if p[0] < 1.0]
+        return [*points, (1.0, state.opacity)]
+
+    def _set_window(self, wish: Any) -> None:
+        """``[which gene, [low, high]]``; no window is the preset's."""
+        session, state = self._session, self._session.state
+        which, pair = wish
+        window = None if pair is None else (float(pair[0]), float(pair[1]))
+        if which == 0 or state.shared:
+            session.change(window=window)
+        elif which <= len(state.others):
+            others = list(state.others)
+            others[which - 1] = replace(others[which - 1], window=window)
+            session.change(others=tuple(others))
+
+    def _set_preset(self, name: Any) -> None:
+        if name in PRESETS:
+            others = tuple(replace(layer, window=None) for layer in self._session.state.others)
+            self._session.change(preset=name, window=None, others=others)
+
+    def _set_ramp(self, points: Any) -> None:
+        ramp = points and tuple((float(a), float(b)) for a, b in points)
+        self._session.change(ramp=ramp or None)
+
+    def _set_together(self, how: Any) -> None:
+        if how in TOGETHER:
+            self._session.change(together=how, window=None)
+
+    def _remove(self, which: Any) -> None:
+        """Take one of several genes out of the picture; the second becomes the first."""
+        state = self._session.state
+        others = list(state.others)
+        if which and which <= len(others):
+            del others[which - 1]
+            self._session.change(others=tuple(others))
+        elif which == 0 and others:
+            first = others.pop(0)
+            self._session.change(
+                gene=first.gene, colour=first.colour, window=first.window, others=tuple(others)
+            )
+
+
+def added(others: tuple[Layer, ...], first: str, gene: str) -> tuple[Layer, ...]:
+    """The other genes with one more, in a colour that is still free."""
+    taken = {first, *(layer.colour for layer in others)}
+    free = [name for name in COLOURS if name not in taken]
+    return (*others, Layer(gene, free[0]))

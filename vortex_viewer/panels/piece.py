@@ -27,9 +27,9 @@ def read(name: str) -> str:
     return (PAGE / name).read_text(encoding="utf-8")
 
 
-def script(name: str) -> str:
+def script(*names: str) -> str:
     """A component's module, with the few helpers that all share before it."""
-    return read("common.js") + read(f"{name}.js")
+    return "".join(read(f"{name}.js") for name in ("common", *names))
 
 
 class Piece(JSComponent, Part):  # type: ignore[misc]
@@ -42,6 +42,7 @@ class Piece(JSComponent, Part):  # type: ignore[misc]
     slot = ""
     tab: str | None = None
     props = param.String("{}", doc="What is shown, JSON.")
+    bulk = param.String("{}", doc="What is shown, is large and seldom changes, JSON.")
 
     __abstract = True
 
@@ -51,15 +52,25 @@ class Piece(JSComponent, Part):  # type: ignore[misc]
         self._on_page = on_page
         self._flushing = False
         self._shown: dict[str, Any] = {}
+        self._bulk: dict[str, Any] = {}
+        self._stale: set[str] = set()
         self._handlers: dict[str, Handler] = {}
         self.on_msg(self._receive)
 
     def show(self, **changes: Any) -> None:
         """Show other values; several calls in a row are one message."""
         shown = {**self._shown, **changes}
-        if shown == self._shown:
-            return
-        self._shown = shown
+        if shown != self._shown:
+            self._shown = shown
+            self._soon("props")
+
+    def show_bulk(self, **changes: Any) -> None:
+        """The same for tables, which would make every small change a large message."""
+        self._bulk = {**self._bulk, **changes}
+        self._soon("bulk")
+
+    def _soon(self, name: str) -> None:
+        self._stale.add(name)
         if not self._flushing:
             self._flushing = True
             self._on_page(self._flush)
@@ -71,14 +82,19 @@ class Piece(JSComponent, Part):  # type: ignore[misc]
 
     def _flush(self) -> None:
         self._flushing = False
-        text = json.dumps(self._shown, separators=(",", ":"))
+        stale, self._stale = self._stale, set()
+        for name, told in (("bulk", self._bulk), ("props", self._shown)):
+            if name in stale:
+                self._write(name, json.dumps(told, separators=(",", ":")))
+
+    def _write(self, name: str, text: str) -> None:
         with param.parameterized.discard_events(self):
-            self.props = text  # what a page starts from
+            setattr(self, name, text)  # what a page starts from
         # Panel's own way writes past Bokeh's queue, and an older value can overtake a newer one
         for ref, (model, _) in self._models.items():
-            self._changing[ref] = ["props", "data.props"]
+            self._changing[ref] = [name, f"data.{name}"]
             try:
-                model.data.props = text
+                setattr(model.data, name, text)
             finally:
                 del self._changing[ref]
 

@@ -5,7 +5,9 @@ from vortex_viewer.panels.crop import Crop
 from vortex_viewer.panels.display import Display
 from vortex_viewer.panels.finetune import FineTune
 from vortex_viewer.panels.genes import GeneList
+from vortex_viewer.panels.habits import Habits
 from vortex_viewer.panels.legend import Legend
+from vortex_viewer.panels.measured import Measured
 from vortex_viewer.panels.piece import Piece
 from vortex_viewer.panels.readout import Readout
 from vortex_viewer.panels.study import StudyBar
@@ -16,11 +18,13 @@ PANELS: tuple[type[Piece], ...] = (
     StudyBar,
     Address,
     Views,
+    Habits,
     GeneList,
     View,
     Legend,
     Display,
     Crop,
+    Measured,
     FineTune,
     Readout,
 )

@@ -115,7 +115,8 @@ class Slice:
             fig.add_layout(span)
         self.label = (Label(**LABEL, text=""), view.upper(), cut)
         fig.add_layout(self.label[0])
-        fig.add_layout(ScaleBar(range=fig.x_range, dimensional=MetricLength(**LENGTHS), **BAR))
+        self.bar = ScaleBar(range=fig.x_range, dimensional=MetricLength(**LENGTHS), **BAR)
+        fig.add_layout(self.bar)
         parts = {"fig": fig, "cursor": cursor, "extent": extent, "across": across, "down": down}
         move = CustomJS(args=parts, code=read("slice_move.js"))
         fit = CustomJS(args=parts, code=read("slice_fit.js"))
@@ -209,6 +210,12 @@ class Slices(Part):
         session = self._session
         if session is not None and session.data is not None and "cursor_um" in changed:
             session.on_page(partial(self.set_cursor, session.cursor))
+        if session is not None and "bar" in changed:
+            session.on_page(partial(self._show_bars, session.state.bar))
+
+    def _show_bars(self, on: bool) -> None:
+        for part in self.views.values():
+            part.bar.visible = on
 
     def close(self) -> None:
         """Let go of the visitor."""
@@ -232,7 +239,7 @@ class Slices(Part):
         if window.pixels < FEWEST_PIXELS:
             return
         picture = await session.run(
-            partial(drawing.slice_picture, data, state, gene, view, place, window)
+            partial(drawing.slice_picture, data, state, gene, view, place, window, session.mixed)
         )
         found = None
         if view == "xy" and state.spots and state.gene is not None:

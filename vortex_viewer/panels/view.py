@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +12,15 @@ from vortex_viewer import drawing
 from vortex_viewer.drawings import COLOURS
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
-from vortex_viewer.state import Camera
+from vortex_viewer.scene.data import Gene
+from vortex_viewer.state import COLOURS as COLOUR_NAMES
+from vortex_viewer.state import Camera, ViewState
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
+
+TURN_S = 30.0
+TURN_EVERY_S = 0.05
 
 
 class View(Piece):
@@ -26,7 +34,8 @@ class View(Piece):
         self._session = session
         self.on("side", self._see_from)
         add = session.drawings.add
-        add("body", self._draw_body, COLOURS | {"morphology", "depth"})
+        self.on("turning", lambda on: session.change(turning=bool(on)))
+        add("body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level"})
         add("spots", self._draw_spots, COLOURS | {"spots", "crop_um", "depth"})
         add("frames", self._draw_frames, {"loaded", "cursor_um", "planes", "crop_um", "depth"})
 
@@ -54,7 +63,12 @@ class View(Piece):
         if "depth" in changed:
             session.stream.depth = session.depth
         extent = [b - a for a, b in session.data.content]
-        self.show(gene=state.gene, depth=session.depth, extent=extent)
+        self.show(
+            genes=self._names(), depth=session.depth, extent=extent, turning=state.turning,
+            layout=state.layout, scalebar=state.bar,
+        )  # fmt: skip
+        if "turning" in changed and state.turning:
+            session.spawn(self._turn())
         if changed & {"gene", "prediction"}:
             self.show(busy=f"Loading {state.gene}" if state.gene else "Loading")
 
@@ -85,24 +99,70 @@ class View(Piece):
         box = session.state.crop_um or session.data.content
         session.stream.set_camera(cameras.look(box, side, session.stream.aspect, session.depth))
 
+    def _names(self) -> list[list[str | None]]:
+        """What stands over the panes: each gene, with its colour where it shares a picture."""
+        state = self._session.state
+        if state.gene is None:
+            return []
+        if drawing.differs(state):
+            return [[f"{state.gene} \N{MINUS SIGN} {state.others[0].gene}", None]]
+        inks = [state.colour, *(layer.colour for layer in state.others)]
+        names = [name.removeprefix("=") for name in drawing.shown(state)]
+        mixed = drawing.several(state)
+        return [[n, COLOUR_NAMES[c] if mixed else None] for n, c in zip(names, inks, strict=True)]
+
+    async def _turn(self) -> None:
+        """Turn the block until it is told to stop: a turn in about half a minute."""
+        session, last = self._session, time.monotonic()
+        while session.state.turning and session.data is not None:
+            await asyncio.sleep(TURN_EVERY_S)
+            now = time.monotonic()
+            session.stream.spin(2.0 * (now - last) / TURN_S)
+            last = now
+        session.drawings.follow({"camera"})
+
     async def _draw_body(self) -> None:
-        session, state, gene = self._session, self._session.state, self._session.gene
-        data = session.data
+        session = self._session
+        data, state, genes = session.data, session.state, list(session.genes)
         if data is None:
             return
+        beside = state.together == "beside" and len(genes) > 1
+        if session.stream.set_panes(len(genes) if beside else 1):
+            session.drawings.follow({"spots", "planes"})  # a new pane has nothing yet
+        self.show(panes=session.stream.panes)
         depth = session.depth
-        if state.depth is not None:
-            await session.stream.change(lambda stage: stage.set_depth(depth))
-        if data.is_stack:
-            sheets = await session.run(partial(drawing.sheets, data, state, gene))
-            await session.stream.change(lambda stage: stage.set_sheets(sheets, depth))
+        if beside:
+            states = [drawing.alone(state, genes, i) for i in range(len(genes))]
+            work = [await self._body(s, [g]) for s, g in zip(states, genes, strict=True)]
         else:
-            made = await session.run(partial(drawing.volume, data, state, gene))
-            if made is not None:
-                rgba, grid = made
-                await session.stream.change(lambda stage: stage.set_volume(rgba, grid))
+            work = [await self._body(state, genes)]
+
+        def put(one: Any, stage: Any) -> None:
+            stage.set_depth(depth)
+            one(stage)
+
+        await session.stream.change(*(partial(put, one) for one in work))
         self.show(busy=None, drawn=f"{state.gene}/{state.prediction}/{state.palette}")
         session.ready()
+
+    async def _body(self, state: ViewState, genes: list[Gene]) -> Callable[[Any], None]:
+        """What puts the morphology with these genes into a pane."""
+        session, data = self._session, self._session.data
+        assert data is not None
+        gene, more, depth = genes[0] if genes else None, genes[1:], session.depth
+        if data.is_stack:
+            sheets = await session.run(partial(drawing.sheets, data, state, gene, more))
+            return lambda stage: stage.set_sheets(sheets, depth)
+        made = await session.run(partial(drawing.volume, data, state, gene, more))
+        found = await session.run(partial(drawing.surfaces, state, genes))
+
+        def put(stage: Any) -> None:
+            stage.set_maximum(state.mode == "maximum")
+            if made is not None:
+                stage.set_volume(*made)
+            stage.set_surfaces(found)
+
+        return put
 
     async def _draw_spots(self) -> None:
         session, state = self._session, self._session.state

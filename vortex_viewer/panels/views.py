@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vortex_model.errors import VortexError
 from vortex_viewer import views
 from vortex_viewer.panels.piece import Piece, script
+from vortex_viewer.state import LAYOUTS
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
@@ -25,11 +26,16 @@ class Views(Piece):
         self._kept: dict[str, views.NamedView] = {}
         self.on("undo", lambda _: session.step(session.history.back(session.state)))
         self.on("redo", lambda _: session.step(session.history.forward(session.state)))
+        self.on("layout", self._lay)
         self.on("keep", lambda name: session.spawn(self._keep(str(name))))
         self.on("open", lambda view: session.spawn(self._open(str(view))))
         self.on("rename", lambda wish: session.spawn(self._rename_view(wish)))
         self.on("remove", lambda view: session.spawn(self._remove(str(view))))
         session.drawings.add("steps", self._count, session.state.__dataclass_fields__)
+
+    def _lay(self, name: Any) -> None:
+        if name in LAYOUTS:
+            self._session.change(layout=name)
 
     async def opened(self) -> None:
         """The views that the study keeps."""
@@ -39,7 +45,8 @@ class Views(Piece):
     async def _count(self) -> None:
         session = self._session
         back, forward = session.history.steps
-        self.show(back=back, forward=forward, file=session.state.dumps())
+        state = session.state
+        self.show(back=back, forward=forward, file=state.dumps(), layout=state.layout)
 
     async def _list(self) -> None:
         session, data = self._session, self._session.data
@@ -52,20 +59,20 @@ class Views(Piece):
     async def _keep(self, name: str) -> None:
         data, state = self._session.data, self._session.state
         if data is not None:
-            await self._write(partial(views.keep_view, data.study, name, state), "Kept.")
+            await self._change(partial(views.keep_view, data.study, name, state), "Kept.")
 
     async def _rename_view(self, wish: Any) -> None:
         data = self._session.data
         if data is not None and isinstance(wish, dict):
             view, name = str(wish.get("view")), str(wish.get("name"))
-            await self._write(partial(views.rename_view, data.study, view, name), "Renamed.")
+            await self._change(partial(views.rename_view, data.study, view, name), "Renamed.")
 
     async def _remove(self, view: str) -> None:
         data = self._session.data
         if data is not None:
-            await self._write(partial(views.remove_view, data.study, view), "Removed.")
+            await self._change(partial(views.remove_view, data.study, view), "Removed.")
 
-    async def _write(self, work: Any, done: str) -> None:
+    async def _change(self, work: Any, done: str) -> None:
         try:
             await self._session.run(work)
         except VortexError as error:

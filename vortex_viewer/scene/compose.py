@@ -31,6 +31,23 @@ class Look:
     opacity: float
     threshold: float
     morphology: float
+    ramp: tuple[tuple[float, float], ...] | None = None
+    mode: str = "composite"
+    diverging: bool = False
+
+    def part(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Where values lie in the window, 0 to 1."""
+        low, high = self.window
+        return np.clip((values - low) / (high - low), 0.0, 1.0)
+
+    def cover(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """How strongly expression covers morphology, 0 to 1, at each part of the window."""
+        # a difference is strong at both ends, and nothing in the middle
+        part = np.abs(2.0 * part - 1.0) if self.diverging else part
+        if self.ramp is None:
+            return np.asarray(self.opacity * fade(part, self.threshold))
+        places, heights = zip(*self.ramp, strict=True)
+        return np.asarray(np.interp(part, places, heights))
 
 
 @dataclass(frozen=True)
@@ -105,19 +122,50 @@ def volume_table(look: Look, with_gene: bool) -> npt.NDArray[np.uint32]:
     level = np.arange(GENE)
     part = np.clip((level - 1) / (GENE - 2), 0.0, 1.0).astype(np.float32)
     shown = (level > 0) & with_gene
-    cover = np.where(shown, look.opacity * fade(part, look.threshold), 0.0)[None, None, :]
+    cover = np.where(shown, look.cover(part), 0.0)[None, None, :]
     colour = palette.table(look.palette)[np.rint(part * 255).astype(int)] / 255.0
-    lit = 0.35 + 0.65 * shade
-    tissue = (0.25 + 0.75 * gray)[..., None] * lit[..., None] * TINT
+    tissue = lit_tissue(gray, shade)
     # expression keeps some of the tissue's light and dark, so that structure shows through it
-    relief = (0.58 + 0.42 * gray) * (0.55 + 0.45 * shade)
-    painted = colour[None, None] * relief[..., None]
+    painted = colour[None, None] * relief(gray, shade)[..., None]
+    body = body_of(gray)
+    if look.mode == "maximum":
+        # the strongest voxel of a ray is seen alone: its colour is the value, without light
+        alpha = np.maximum(look.morphology * 0.25 * body, cover * (0.15 + 0.85 * part))
+        rgb = np.where(cover[..., None] > 0, colour[None, None], tissue)
+        return pack(rgb, alpha)
+    if look.mode == "surface":
+        cover = np.zeros_like(cover)
     rgb = tissue * (1.0 - cover[..., None]) + painted * cover[..., None]
-    body = np.clip((gray - 0.10) / 0.75, 0.0, 1.0)
+    strength = cover * (0.10 + 0.90 * _weight(part, look)[None, None, :] ** 1.5)
+    return pack(rgb, dense_and_strong(body, strength, look))
+
+
+def lit_tissue(gray: npt.NDArray[Any], shade: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Colour of morphology alone, (..., 3)."""
+    lit = 0.35 + 0.65 * shade
+    return np.asarray((0.25 + 0.75 * gray)[..., None] * lit[..., None] * TINT)
+
+
+def relief(gray: npt.NDArray[Any], shade: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How light expression is where the tissue has this gray and light."""
+    return np.asarray((0.58 + 0.42 * gray) * (0.55 + 0.45 * shade))
+
+
+def body_of(gray: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How much tissue there is, 0 to 1."""
+    return np.clip((gray - 0.10) / 0.75, 0.0, 1.0)
+
+
+def dense_and_strong(
+    body: npt.NDArray[Any], strength: npt.NDArray[Any], look: Look
+) -> npt.NDArray[Any]:
+    """Opacity of tissue with expression of this strength in it."""
     dense = look.morphology * (0.10 * body + 0.55 * body**2)
-    strength = cover * (0.10 + 0.90 * part[None, None, :] ** 1.5) * (0.15 + 0.85 * body)
-    alpha = np.maximum(dense * np.ones_like(cover), 0.6 * strength)
-    return pack(rgb, alpha)
+    return np.asarray(np.maximum(dense, 0.6 * strength * (0.15 + 0.85 * body)))
+
+
+def _weight(part: npt.NDArray[Any], look: Look) -> npt.NDArray[Any]:
+    return np.abs(2.0 * part - 1.0) if look.diverging else part
 
 
 def pack(rgb: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
@@ -156,18 +204,26 @@ def picture_rgba(
     gray = morphology.ndim == 2
     rgb = morphology[..., None] * TINT if gray else morphology.astype(np.float32)
     if values is not None:
-        part = np.clip((values - look.window[0]) / (look.window[1] - look.window[0]), 0.0, 1.0)
+        part = look.part(values)
         known = np.isfinite(part)
         part = np.where(known, part, 0.0)
-        cover = np.where(known, look.opacity * fade(part, look.threshold), 0.0)[..., None]
+        cover = np.where(known, look.cover(part), 0.0)[..., None]
         colour = palette.table(look.palette)[np.rint(part * 255).astype(np.uint8)]
-        if gray:
-            relief = 0.60 + 0.40 * (morphology.astype(np.float32) / 255.0)
-        else:
-            # a stained section is dark where there is tissue: its darkness is the relief
-            relief = 0.45 + 0.55 * (rgb.mean(axis=-1) / 255.0)
-        rgb = rgb * (1.0 - cover) + colour * (relief[..., None] * cover)
-    out = np.empty((*morphology.shape[:2], 4), np.uint8)
+        rgb = rgb * (1.0 - cover) + colour * (flat_relief(morphology, rgb)[..., None] * cover)
+    return opaque(rgb, glass)
+
+
+def flat_relief(morphology: Bytes, rgb: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """How light expression is in each pixel of a flat picture."""
+    if morphology.ndim == 2:
+        return np.asarray(0.60 + 0.40 * (morphology.astype(np.float32) / 255.0))
+    # a stained section is dark where there is tissue: its darkness is the relief
+    return np.asarray(0.45 + 0.55 * (rgb.mean(axis=-1) / 255.0))
+
+
+def opaque(rgb: npt.NDArray[Any], glass: npt.NDArray[np.float32] | None) -> Bytes:
+    """Colours (y, x, 3), 0 to 255, with the opacity of each pixel; opaque when None."""
+    out = np.empty((*rgb.shape[:2], 4), np.uint8)
     out[..., :3] = np.clip(rgb, 0.0, 255.0)
     out[..., 3] = 255 if glass is None else np.clip(glass, 0.0, 1.0) * 255
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
 from vortex_viewer.scene import compose
 from vortex_viewer.scene.camera import Box
+from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
 from vortex_viewer.scene.sample import TissueSampler, interpolate
-from vortex_viewer.scene.shelf import Shelf
-from vortex_viewer.state import Point
+from vortex_viewer.scene.shelf import Made, Shelf
+from vortex_viewer.state import PRESETS, Point, Range
 
 Bytes = npt.NDArray[np.uint8]
 STACK_RATIO = 4.0
@@ -62,8 +64,12 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Gene:
-    """One gene on the lattice, with the range that its picture starts from."""
+    """One gene on the lattice, with the range that its picture starts from.
 
+    ``key`` is what it was asked by: the gene, or a formula after "=".
+    """
+
+    key: str
     name: str
     values: npt.NDArray[np.float32]
     grid: Grid
@@ -71,7 +77,13 @@ class Gene:
     high: float
     auto: tuple[float, float]
     histogram: tuple[int, ...]
+    windows: dict[str, Range]
     units: str
+
+    @property
+    def span(self) -> float:
+        """From the 2nd to the 98th percentile in tissue: what the gene's uncertainty is held to."""
+        return self.auto[1] - self.auto[0]
 
 
 class StudyData:
@@ -91,9 +103,10 @@ class StudyData:
         self.info = self.study.info
         self.image: Image | None = self.study.morphology if self.study.has_morphology else None
         self._heavy = Shelf(4)
-        self._genes = Shelf(8)
-        self._fields = Shelf(4)
+        self._genes = Shelf(12)
+        self._fields = Shelf(8)
         self._predictions = Shelf(4)
+        self._small = Shelf(16)
         self.frame = self._frame()
 
     # -- what there is ---------------------------------------------------------------------
@@ -178,6 +191,10 @@ class StudyData:
         """A prediction of the study."""
         return self._predictions.get(name, lambda: Prediction.load(self.study, name))
 
+    def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Something small that is worked out once, whoever asks."""
+        return self._small.get(key, make)
+
     # -- morphology ------------------------------------------------------------------------
 
     def shown(self, channels: npt.NDArray[Any]) -> Bytes:
@@ -235,13 +252,15 @@ class StudyData:
         """One predicted gene, with its histogram and starting range."""
 
         def make() -> Gene:
-            array = self.prediction(prediction).gene(name)
+            made = self.prediction(prediction)
+            array = made.expression(weights_of(made, name)) if is_formula(name) else made.gene(name)
             values = np.asarray(array.values, dtype=np.float32)
             known = values[np.isfinite(values)]
             return Gene(
-                str(array.name),
+                name,
+                name[1:].strip() if is_formula(name) else str(array.name),
                 values,
-                self.prediction(prediction).grid,
+                made.grid,
                 *_ranges(known),
                 units=str(array.attrs["units"]),
             )
@@ -249,31 +268,44 @@ class StudyData:
         return self._genes.get((prediction, name.casefold()), make)
 
     def deviation(self, prediction: str, name: str) -> npt.NDArray[np.float32]:
-        """Predictive standard deviation of a gene on the lattice."""
+        """Predictive standard deviation of a gene or a signature on the lattice."""
+
+        def make() -> npt.NDArray[np.float32]:
+            made = self.prediction(prediction)
+            if is_formula(name):
+                return signature_deviation(made, weights_of(made, name))
+            return np.asarray(made.uncertainty(name).values, np.float32)
+
+        return self._fields.get((prediction, name.casefold()), make)
+
+    def certain(self, prediction: str, name: str, doubt: float | None) -> npt.NDArray[np.bool_]:
+        """Tissue (z, y, x) where a gene's standard deviation is within ``doubt`` of its range."""
+        mask = self.prediction(prediction).mask
+        if doubt is None:
+            return mask
+        limit = doubt * self.gene(prediction, name).span
         return self._fields.get(
-            (prediction, name.casefold()),
-            lambda: np.asarray(self.prediction(prediction).uncertainty(name).values, np.float32),
+            ("certain", prediction, name.casefold(), doubt),
+            lambda: mask & (self.deviation(prediction, name) <= limit),
         )
 
-    def coded(self, prediction: str, name: str) -> compose.Coded | None:
-        """One gene on the voxels of the volume renderer."""
+    def coded(self, prediction: str, name: str, doubt: float | None = None) -> compose.Coded | None:
+        """One gene on the voxels of the volume renderer, without where it is in ``doubt``."""
         solid = self.solid()
         if solid is None:
             return None
 
         def make() -> compose.Coded:
             gene = self.gene(prediction, name)
-            sampler = self._heavy.get(
-                ("sampler", prediction),
-                lambda: TissueSampler(
-                    self.prediction(prediction).mask,
-                    gene.grid,
-                    [solid.grid.axis_um(a) for a in range(3)],
-                ),
-            )
-            return compose.Coded.of(sampler(gene.values), gene.low, gene.high)
+            axes = [solid.grid.axis_um(a) for a in range(3)]
 
-        return self._fields.get(("coded", prediction, name.casefold()), make)
+            def sampler() -> TissueSampler:
+                return TissueSampler(self.certain(prediction, name, doubt), gene.grid, axes)
+
+            made = self._heavy.get(("sampler", prediction), sampler) if doubt is None else sampler()
+            return compose.Coded.of(made(gene.values), gene.low, gene.high)
+
+        return self._fields.get(("coded", prediction, name.casefold(), doubt), make)
 
     def spots(self, name: str) -> list[Spots]:
         """One gene in every section that measured it."""
@@ -349,15 +381,16 @@ def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float]
 
 def _ranges(
     known: npt.NDArray[np.float32],
-) -> tuple[float, float, tuple[float, float], tuple[int, ...]]:
-    """Lowest, highest, the 2nd and 98th percentile, and a histogram of 64 bins."""
+) -> tuple[float, float, Range, tuple[int, ...], dict[str, Range]]:
+    """Lowest, highest, the 2nd and 98th percentile, a histogram of 64 bins, all presets."""
     if not known.size:
-        return 0.0, 1.0, (0.0, 1.0), (0,) * 64
+        return 0.0, 1.0, (0.0, 1.0), (0,) * 64, dict.fromkeys(PRESETS, (0.0, 1.0))
     low, high = float(known.min()), float(known.max())
     if high - low < 1e-6:
         high = low + 1.0
-    start, stop = (float(v) for v in np.percentile(known, [2.0, 98.0]))
-    if stop - start < 1e-6:
-        start, stop = low, high
+    windows = {}
+    for name, percentiles in PRESETS.items():
+        start, stop = (float(v) for v in np.percentile(known, percentiles))
+        windows[name] = (start, stop) if stop - start >= 1e-6 else (low, high)
     counts, _ = np.histogram(known, bins=64, range=(low, high))
-    return low, high, (start, stop), tuple(int(c) for c in counts)
+    return low, high, windows["2-98"], tuple(int(c) for c in counts), windows

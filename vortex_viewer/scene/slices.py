@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_model.multiscale import Level
-from vortex_viewer.scene import compose
-from vortex_viewer.scene.data import Gene, StudyData
-from vortex_viewer.scene.sample import TissueSampler
+from vortex_viewer.scene.data import StudyData
 
 AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 """View -> array axis that is cut, axis down the picture, axis along it."""
 MAX_PIXELS = 2048
+ValuesAt = Callable[[Sequence[Any]], list[npt.NDArray[np.float32]]]
+Paint = Callable[[npt.NDArray[np.uint8], Sequence[Any], Any], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,8 @@ def cut(
     view: str,
     place_um: float,
     window: Window,
-    gene: Gene | None,
-    look: compose.Look | None,
-    prediction: str | None,
+    values_at: ValuesAt,
+    paint: Paint,
 ) -> Picture:
     """A slice of morphology with expression over it.
 
@@ -53,6 +53,10 @@ def cut(
         "xy", "xz" or "yz".
     place_um
         Where it is cut, along the axis that the view leaves out.
+    values_at
+        Each gene's values (z, y, x) at the crossings of three axes, nan where there are none.
+    paint
+        The RGBA of a flat picture, its genes' values, and its opacity (None is opaque).
     """
     cut_axis, down, across = AXES[view]
     level = _level(data, across, window)
@@ -81,18 +85,14 @@ def cut(
             _edges(axes[across], grid.spacing_um[across]),
             _edges(axes[down], grid.spacing_um[down]),
         )
-    values = None
-    if gene is not None and prediction is not None:
-        coords: list[Any] = [None, None, None]
-        coords[cut_axis] = np.array([place_um])
-        coords[down], coords[across] = axes[down], axes[across]
-        sampler = TissueSampler(data.prediction(prediction).mask, gene.grid, coords)
-        values = np.squeeze(sampler(gene.values), axis=cut_axis)
-    shown_look = look or compose.Look("magma", (0.0, 1.0), 0.0, 0.0, 1.0)
+    coords: list[Any] = [None, None, None]
+    coords[cut_axis] = np.array([place_um])
+    coords[down], coords[across] = axes[down], axes[across]
+    values = [np.squeeze(v, axis=cut_axis) for v in values_at(coords)]
     glass = None
-    if level is None and values is not None:
-        glass = np.isfinite(values).astype(np.float32)
-    return Picture(compose.picture_rgba(morphology, values, shown_look, glass), *bounds)
+    if level is None and values:
+        glass = np.isfinite(values[0]).astype(np.float32)
+    return Picture(paint(morphology, values, glass), *bounds)
 
 
 def _level(data: StudyData, across: int, window: Window) -> Level | None:

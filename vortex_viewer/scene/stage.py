@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from vtkmodules.vtkRenderingVolumeOpenGL2 import vtkOpenGLGPUVolumeRayCastMapper
 
 from vortex_model.grid import Grid
 from vortex_viewer.scene.camera import Box
+from vortex_viewer.scene.surfaces import Surface
 from vortex_viewer.state import Camera
 
 BACKGROUND = "#0b0d12"
@@ -63,6 +65,8 @@ class Stage:
         self._sheet_depth = 1.0
         self._towards = 0
         self._crop: Box | None = None
+        self._surfaces: dict[str, Any] = {}
+        self._maximum = False
         self._pixels = vtkUnsignedCharArray()
         self._size = (640, 480)
         self._step_um = 1.0
@@ -77,6 +81,7 @@ class Stage:
         """Empty the scene, for another study."""
         for name in ("volume", "box", "plane x", "plane y", "plane z", "spots"):
             self.plotter.remove_actor(name, render=False)
+        self.set_surfaces(())
         if self._volume is not None:
             self.renderer.RemoveVolume(self._volume)
             self._volume.ReleaseGraphicsResources(self.window)
@@ -153,6 +158,7 @@ class Stage:
         self.renderer.AddVolume(volume)
         self._volume, self._mapper, self._kept = volume, mapper, (rgba, grid, self._depth, image)
         self.set_crop(self._crop)
+        self.set_maximum(self._maximum)
 
     def set_sheets(self, sheets: list[tuple[Grid, Bytes]], depth: float) -> None:
         """Planes of a stack: each one's grid and RGBA (y, x, 4)."""
@@ -234,6 +240,43 @@ class Stage:
             render=False,
         )
 
+    def set_surfaces(self, surfaces: Sequence[Surface]) -> None:
+        """Where genes reach a value; none removes them."""
+        for name in self._surfaces:
+            self.plotter.remove_actor(name, render=False)
+        self._surfaces = {}
+        for index, one in enumerate(surfaces):
+            faces = np.column_stack([np.full(len(one.triangles), 3), one.triangles]).ravel()
+            mesh = pv.PolyData(one.points_um * (1.0, 1.0, self._depth), faces)
+            mesh.point_data["colour"] = one.colours
+            name = f"surface {index}"
+            self._surfaces[name] = self.plotter.add_mesh(
+                mesh,
+                scalars="colour",
+                rgb=True,
+                lighting=False,
+                name=name,
+                reset_camera=False,
+                render=False,
+            )
+        self._crop_surfaces()
+
+    def _crop_surfaces(self) -> None:
+        for actor in self._surfaces.values():
+            actor.mapper.RemoveAllClippingPlanes()
+            for axis, span in enumerate(self._crop or ()):
+                for place, sign in zip(span, (1.0, -1.0), strict=True):
+                    normal, origin = [0.0] * 3, [0.0] * 3
+                    normal[axis] = sign
+                    origin[axis] = place * (self._depth if axis == 2 else 1.0)
+                    actor.mapper.AddClippingPlane(_plane(origin, normal))
+
+    def set_maximum(self, on: bool) -> None:
+        """Whether a ray shows its strongest voxel alone."""
+        self._maximum = on
+        if self._mapper is not None:
+            self._mapper.SetBlendMode(1 if on else 0)
+
     def set_planes(self, box: Box, cursor_um: tuple[float, float, float] | None) -> None:
         """Outlines of the three slices; None removes them."""
         d = self._depth
@@ -264,6 +307,7 @@ class Stage:
     def set_crop(self, crop: Box | None) -> None:
         """Show only what lies in these x, y and z ranges, in micrometres."""
         self._crop = crop
+        self._crop_surfaces()
         mapper = self._mapper
         if mapper is not None:
             mapper.SetCropping(crop is not None)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from vortex_viewer.scene import camera as cameras
+from vortex_viewer.scene import panes
+from vortex_viewer.scene.panes import pane_size
 from vortex_viewer.scene.render import RenderThread, Task
 from vortex_viewer.scene.stage import Frame, Stage
 from vortex_viewer.state import Camera
@@ -42,7 +44,8 @@ class Stream:
     ) -> None:
         self.token = secrets.token_hex(16)  # the client lower-cases its address
         self.secret = secrets.token_hex(16)
-        self.stage: Stage | None = None
+        self.stages: list[Stage] = []
+        self.panes = 1
         self.camera: Camera | None = None
         self.home: Callable[[float], Camera] | None = None
         self.at_home = False
@@ -66,25 +69,47 @@ class Stream:
 
     @property
     def aspect(self) -> float:
-        """Width of the picture over its height."""
-        return self.size[0] / self.size[1]
+        """Width of a pane over its height."""
+        width, height = pane_size(self.size, self.panes)
+        return width / height
 
     # -- drawing ---------------------------------------------------------------------------
 
-    def change(self, work: Callable[[Stage], None]) -> asyncio.Future[None]:
-        """Change the scene in the render thread, then draw it."""
+    def change(self, *work: Callable[[Stage], None]) -> asyncio.Future[None]:
+        """Change the scene in the render thread, then draw it.
+
+        One piece of work changes every pane; several change a pane each.
+        """
 
         def run() -> None:
             if self._closed:
                 return
-            if self.stage is None:
-                self.stage = Stage()
+            if not self.stages:
                 self._renderer.add(self._task)
-            work(self.stage)
+            while len(self.stages) < self.panes:
+                self.stages.append(Stage())
+            while len(self.stages) > self.panes:
+                self.stages.pop().close()
+            each = work if len(work) > 1 else work * len(self.stages)
+            for stage, one in zip(self.stages, each, strict=False):
+                one(stage)
 
         future = asyncio.wrap_future(self._renderer.call(run))
         future.add_done_callback(lambda _: self.redraw())
         return future
+
+    def set_panes(self, count: int) -> bool:
+        """Show so many panes from the next change on; whether that is another number."""
+        changed, self.panes = count != self.panes, count
+        if changed:
+            self._seen_anew()
+        return changed
+
+    def spin(self, part: float) -> None:
+        """Turn the block by a part of half a turn, as a drag to the right does."""
+        if self.camera is not None:
+            self.camera = cameras.turn(self.camera, part, 0.0)
+            self._moved(done=False)
 
     def redraw(self, *, moving: bool = False) -> None:
         """Ask for a picture."""
@@ -102,16 +127,26 @@ class Stream:
             self.at_home = True
             self._set_camera(self.home(self.aspect))
 
+    def _seen_anew(self) -> None:
+        """The panes have another shape."""
+        if self.at_home:
+            self.go_home()
+        elif self.camera is not None:
+            self._set_camera(self.camera)
+
     def _set_camera(self, camera: Camera) -> None:
         self.camera = camera
-        self._on_camera(camera, camera.height_um / self.size[1], True)
+        self._on_camera(camera, self._um_per_pixel(camera), True)
         self.redraw()
 
+    def _um_per_pixel(self, camera: Camera) -> float:
+        return camera.height_um / pane_size(self.size, self.panes)[1]
+
     def _draw(self, still: bool) -> None:
-        camera, stage = self.camera, self.stage
-        if camera is None or stage is None or self._closed:
+        camera, stages = self.camera, self.stages[: self.panes]
+        if camera is None or not stages or self._closed:
             return
-        frame = stage.render(camera, self.size, still)
+        frame = panes.render(stages, camera, self.size, still)
         self._loop.call_soon_threadsafe(self._push, frame)
 
     def _push(self, frame: Frame) -> None:
@@ -134,10 +169,7 @@ class Stream:
         shrink = min(1.0, LONGEST_SIDE / max(width, height))
         self.size = (int(width * shrink), int(height * shrink))
         self.ready.set()
-        if self.at_home:
-            self.go_home()
-        elif self.camera is not None:
-            self._set_camera(self.camera)
+        self._seen_anew()
 
     def on_interaction(self, _origin: str, event: dict[str, Any]) -> None:
         """The visitor's pointer, wheel or fingers."""
@@ -196,7 +228,7 @@ class Stream:
     def _moved(self, *, done: bool) -> None:
         assert self.camera is not None
         self.at_home = False
-        self._on_camera(self.camera, self.camera.height_um / self.size[1], done)
+        self._on_camera(self.camera, self._um_per_pixel(self.camera), done)
         self.redraw(moving=True)
 
     # -- trame -----------------------------------------------------------------------------
@@ -258,8 +290,8 @@ class Stream:
             return
         self._closed = True
         self._renderer.remove(self._task)
-        stage, self.stage = self.stage, None
-        if stage is not None:
+        stages, self.stages = self.stages, []
+        for stage in stages:
             await asyncio.wrap_future(self._renderer.call(stage.close))
         self._streamer = None
         await self._server.stop()
