@@ -165,24 +165,21 @@ class Keys(RequestHandler):
         if path.startswith("open/"):
             await self._go_on(path)
             return
-        answer = await self._find(path)
+        if self._data.waiting >= MOST_WAITING:
+            self.set_header("Retry-After", "1")
+            self._refuse(503, "Too many requests wait already. Ask again in a second.")
+            return
+        held = self.request.headers.get("If-None-Match", "")
+        answer, body = await self._work(partial(self._look, path, held))
         if answer is None:
             self._refuse(404, "There is nothing under this key.")
             return
-        etag = f'"{answer.tag}"'
-        self.set_header("ETag", etag)
+        self.set_header("ETag", f'"{answer.tag}"')
         # what a key holds changes with the study, so clients ask again; a match costs nothing
         self.set_header("Cache-Control", "private, no-cache")
-        if etag in self.request.headers.get("If-None-Match", ""):
+        if body is None:
             self.set_status(304)
             return
-        body = self._data.cache.peek(answer.tag)
-        if body is None:
-            if self._data.waiting >= MOST_WAITING:
-                self.set_header("Retry-After", "1")
-                self._refuse(503, "Too many requests wait already. Ask again in a second.")
-                return
-            body = await self._work(lambda: self._data.cache.get(answer))
         self._send(body, answer.content_type)
 
     # -- inner -----------------------------------------------------------------------------
@@ -204,18 +201,22 @@ class Keys(RequestHandler):
         finally:
             self._data.waiting -= 1
 
-    async def _find(self, path: str) -> Answer | None:
-        version, _, rest = path.partition("/")
+    def _look(self, path: str, held: str) -> tuple[Answer | None, bytes | None]:
+        """What is under a key, and its bytes unless the client holds them; in a worker."""
+        answer = self._find(path)
+        if answer is None or f'"{answer.tag}"' in held:
+            return answer, None
+        return answer, self._data.cache.get(answer)
+
+    def _find(self, path: str) -> Answer | None:
         if path == "":
-            catalogue = await self._work(self._list)
+            catalogue = self._list()
             tag = hashlib.blake2b(catalogue, digest_size=12).hexdigest()
             return Answer(tag, "application/json", lambda: catalogue)
+        version, _, rest = path.partition("/")
         for known in VERSIONS:
             if version == known:
-                found: Answer | None = await self._work(
-                    partial(self._data.tree.answer, known, rest)
-                )
-                return found
+                return self._data.tree.answer(known, rest)
         return None
 
     def _list(self) -> bytes:
@@ -254,8 +255,9 @@ class Keys(RequestHandler):
             self._refuse(404, f"Programs are {', '.join(PROGRAMS)}: open/PROGRAM/STUDY/ID/GENE.")
             return
         _, program, study, prediction, gene = parts
-        answer = await self._find(f"0.5/{study}/{prediction}/gene/{gene}.ome.zarr/zarr.json")
-        if answer is None:
+        image = f"0.5/{study}/{prediction}/gene/{gene}.ome.zarr/zarr.json"
+        _, body = await self._work(partial(self._look, image, ""))
+        if body is None:
             self._refuse(404, f"{study} has no gene {gene} in the prediction {prediction}.")
             return
         if not self._data.lets_read(PROGRAMS[program]):
@@ -265,8 +267,8 @@ class Keys(RequestHandler):
                 f"--data-origin {PROGRAMS[program]} to let it.",
             )
             return
-        record = json.loads(await self._work(lambda: self._data.cache.get(answer)))
-        there = await self._find(f"0.5/{study}/morphology.ome.zarr/zarr.json")
+        record = json.loads(body)
+        there = await self._work(partial(self._find, f"0.5/{study}/morphology.ome.zarr/zarr.json"))
         url = self._here() + self._data.gene_path(study, prediction, gene)
         beneath = self._here() + self._data.morphology_path(study) if there else None
         self.redirect(program_link(program, url, gene, record["attributes"]["ome"], beneath))

@@ -17,6 +17,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,6 +42,7 @@ SAMPLE = 4096
 CODE = 1
 """Raised when the same study would be served as other bytes."""
 NEWEST = "newest"
+FRESH_S = 1.0
 
 Block = npt.NDArray[Any]
 Read = Callable[[int, int, Sequence[int], Sequence[int]], Block]
@@ -115,6 +117,7 @@ class Tree:
         self._library = library
         self._windows = Shelf(8)
         self._images = Shelf(64)
+        self._newest: dict[str, tuple[float, str | None]] = {}
 
     def answer(self, version: Ngff, key: str) -> Answer | None:
         """What is under ``STUDY/...`` in this version of OME-Zarr; None when nothing is."""
@@ -172,8 +175,16 @@ class Tree:
 
     # -- genes -----------------------------------------------------------------------------
 
+    def _newest_of(self, data: StudyData) -> str | None:
+        """The newest prediction, looked up at most once a second: every chunk asks for it."""
+        key, now = str(data.path), time.monotonic()
+        known = self._newest.get(key)
+        if known is None or now - known[0] > FRESH_S:
+            known = self._newest[key] = (now, data.newest_prediction())
+        return known[1]
+
     def _of_genes(self, data: StudyData, where: str, name: str) -> Served | None:
-        made = data.newest_prediction() if where == NEWEST else where
+        made = self._newest_of(data) if where == NEWEST else where
         if made is None:
             return None
         prediction = data.prediction(made)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ MOST_ROUNDING = 0.01
 """A rounding error of 1 % of a gene's deviation takes 5e-5 off a correlation."""
 COARSEST_TOKENS = 64**3
 CACHE_BYTES = 192 << 20
+THREADS = 2
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -93,10 +95,21 @@ class Factors:
         """
         out = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=np.float32)
         weight = np.asarray(weight, dtype=np.float32)
+        touched = [
+            t for t in _touched(start, stop, self.array.chunks[1:]) if not self._is_empty(t.number)
+        ]
+        if len(touched) < 2 * THREADS:
+            self._products(weight, touched, out)
+            return out
+        with ThreadPoolExecutor(THREADS) as pool:
+            shares = [touched[first::THREADS] for first in range(THREADS)]
+            for done in [pool.submit(self._products, weight, share, out) for share in shares]:
+                done.result()
+        return out
+
+    def _products(self, weight: Floats, touched: Sequence[_Touched], out: Floats) -> None:
         held: Floats | None = None  # one buffer for all chunks: fresh memory costs as much again
-        for number, here, there in _touched(start, stop, self.array.chunks[1:]):
-            if self._is_empty(number):
-                continue
+        for number, here, there in touched:
             codes = self.cache.get(self.array, number)[(slice(None), *here)]
             if held is None or held.shape != codes.shape:
                 held = np.empty(codes.shape, dtype=np.float32)
@@ -109,7 +122,6 @@ class Factors:
                 made = (weight * step) @ values
                 made += weight @ offset
             out[there] = made.reshape(codes.shape[1:])
-        return out
 
     def values(self, start: Sequence[int], stop: Sequence[int]) -> Floats:
         """The factors themselves over a box, (k, z, y, x); 0 where no tissue is stored."""
@@ -146,10 +158,16 @@ class Factors:
         return self.scale is not None and bool(np.isnan(self.scale[(*number, 0, 0)]))
 
 
-def _touched(
-    start: Sequence[int], stop: Sequence[int], size: Sequence[int]
-) -> Iterator[tuple[Sizes, tuple[slice, ...], tuple[slice, ...]]]:
-    """Chunks that a box touches: number, its part of the chunk, its part of the box."""
+class _Touched(NamedTuple):
+    """A chunk that a box touches: its number, the box's part of it, its part of the box."""
+
+    number: Sizes
+    here: tuple[slice, ...]
+    there: tuple[slice, ...]
+
+
+def _touched(start: Sequence[int], stop: Sequence[int], size: Sequence[int]) -> Iterator[_Touched]:
+    """Chunks that a box touches."""
     first = [a // s for a, s in zip(start, size, strict=True)]
     count = [-(-b // s) - f for b, s, f in zip(stop, size, first, strict=True)]
     for step in np.ndindex(*(max(0, c) for c in count)):
@@ -159,7 +177,7 @@ def _touched(
             low, high = max(a, n * s), min(b, (n + 1) * s)
             here.append(slice(low - n * s, high - n * s))
             there.append(slice(low - a, high - a))
-        yield (number[0], number[1], number[2]), tuple(here), tuple(there)
+        yield _Touched((number[0], number[1], number[2]), tuple(here), tuple(there))
 
 
 @dataclass(frozen=True)
