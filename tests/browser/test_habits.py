@@ -164,3 +164,4 @@ def test_no_study_is_an_empty_page_that_says_what_to_do(
         visitor.page.goto(server.address)
         visitor.page.wait_for_function("document.body.dataset.error?.includes('no study')")
         assert "vortex-viewer serve STUDY.zarr" in visitor.said("error")
+        visitor.page.close()  # before its server goes

@@ -44,12 +44,11 @@ def test_a_drag_of_the_legend_changes_the_pixels(visitor: Visitor) -> None:
     visitor.page.mouse.down()
     visitor.page.mouse.move(x - 0.4 * track["width"], y, steps=6)
     visitor.page.mouse.up()
+    # LEFT spans 0.5 to 2.5, so the end moves by 0.4 of 2
     visitor.page.wait_for_function(
-        "v => +document.body.dataset.window.split(',')[1] < v", arg=high - 0.5
+        "v => Math.abs(+document.body.dataset.window.split(',')[1] - v) < 0.08", arg=high - 0.8
     )
-    new_low, new_high = (float(v) for v in visitor.said("window").split(","))
-    assert new_low == low
-    assert new_high == pytest.approx(high - 0.4 * 2.0, abs=0.08)  # LEFT spans 0.5 to 2.5
+    assert float(visitor.said("window").split(",")[0]) == low
     brighter = visitor.see(XY, lambda p: np.abs(p - before).mean() > 8)
     assert brighter.mean() > before.mean()
 
