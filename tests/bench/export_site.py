@@ -50,7 +50,11 @@ IN_PAGE = """async ({what, rounds}) => {
   view.ondraw = () => {
     const bytes = new Uint8Array(4 * 64 * 64);
     const [x, y] = [view.canvas.width / 2 - 32, view.canvas.height / 2 - 32];
+    // vtk.js leaves a picture of its own bound while the view moves
+    const bound = gl.getParameter(gl.FRAMEBUFFER_BINDING);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.readPixels(x, y, 64, 64, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, bound);
     solid = sum(bytes);
     inner();
   };
@@ -115,7 +119,7 @@ const look = () => {
   const v = window.viewer;
   if (v && !window.first) {
     const small = new OffscreenCanvas(20, 20);
-    const c = small.getContext('2d');
+    const c = small.getContext('2d', {willReadFrequently: true});
     const canvas = v.panes[0].canvas;
     if (canvas.width) c.drawImage(canvas, 0, 0, 20, 20);
     const lit = c.getImageData(0, 0, 20, 20).data.filter((x, i) => i % 4 < 3 && x > 40).length;

@@ -110,7 +110,8 @@ class Guest:
         return self
 
     def pixels(self, where):
-        time.sleep(0.4)  # the whole picture follows the small one when the hand rests
+        time.sleep(0.4)  # the finer picture follows the quick one when the hand rests
+        self.until("!document.querySelector('[data-quality=moving]')")
         shot = self.page.locator(where).first.screenshot(animations="disabled")
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=np.float64)
 

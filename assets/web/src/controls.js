@@ -1,6 +1,6 @@
 // The layers' controls: palette, opacity, threshold, morphology, crop, labels.
 
-import { h, lengthText, onceAFrame } from "./dom.js";
+import { context2d, h, lengthText, onceAFrame } from "./dom.js";
 
 /** A slider with its name and its value in figures. */
 function slider(name, title, get, set, { min = 0, max = 1, step = 0.01, text } = {}) {
@@ -66,7 +66,7 @@ export class Controls {
 
   #palette(name, table) {
     const canvas = h("canvas", { width: 64, height: 1 });
-    const context = canvas.getContext("2d");
+    const context = context2d(canvas);
     const pixels = context.createImageData(64, 1);
     for (let i = 0; i < 64; i++) {
       const at = 3 * Math.round((i / 63) * 255);

@@ -73,6 +73,19 @@ export function lengthText(um) {
   return `${short(um)} µm`;
 }
 
+/**
+ * A canvas's 2D context, drawn by the processor: a slice is made there, and where there is no
+ * graphics card, handing it over and reading it back costs far more than drawing it.
+ */
+export function context2d(canvas) {
+  return canvas.getContext("2d", { willReadFrequently: true });
+}
+
+/** Once what was drawn until now has been shown. */
+export function shown() {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+}
+
 /** Run at most once a frame; later calls of the same frame replace earlier ones. */
 export function onceAFrame(run) {
   let waiting = 0;

@@ -1,6 +1,6 @@
 // The colour bar: numbers with units, and the range by dragging its ends or typing.
 
-import { h, onceAFrame, short } from "./dom.js";
+import { context2d, h, onceAFrame, short } from "./dom.js";
 
 export class Legend {
   constructor(store, units) {
@@ -110,7 +110,7 @@ export class Legend {
     });
     if (document.activeElement !== this.low) this.low.value = short(low);
     if (document.activeElement !== this.high) this.high.value = short(high);
-    const context = this.canvas.getContext("2d");
+    const context = context2d(this.canvas);
     const pixels = context.createImageData(256, 1);
     for (let i = 0; i < 256; i++) {
       const value = first + (i / 255) * (last - first);

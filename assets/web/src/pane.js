@@ -1,7 +1,7 @@
 // One slice: picture, crosshair, scale bar, value under the pointer; zoom, pan and scroll.
 
 import { paint } from "./compose.js";
-import { afterRest, h, lengthText, onceAFrame, svg } from "./dom.js";
+import { afterRest, context2d, h, lengthText, onceAFrame, svg } from "./dom.js";
 import { VIEWS } from "./grid.js";
 import { paintIndices } from "./lattice.js";
 
@@ -142,8 +142,8 @@ export class SlicePane {
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
     const sheet = this.#sheet(picture.width, picture.height);
-    sheet.getContext("2d").putImageData(pixels, 0, 0);
-    const context = this.canvas.getContext("2d");
+    context2d(sheet).putImageData(pixels, 0, 0);
+    const context = context2d(this.canvas);
     // sections that lie far apart are bands, not a smear between them
     const apart = study.stack && this.axes.down === 0;
     context.imageSmoothingEnabled = !apart && picture.dx / frame.um < 6;

@@ -122,7 +122,7 @@ export class Scene {
     this.layer.setSolid(solid, grid, this.#lattice);
     this.layer.setLook(this.study.look);
     this.layer.setCrop(this.study.crop);
-    this.views[0].drawNow();
+    this.views[0].drawQuick();
     this.left.dataset.level = level;
     if (this.store.state.labels) await this.setLabels();
   }
@@ -141,7 +141,7 @@ export class Scene {
     });
     this.layer.setSolid(solid, grid);
     this.layer.setLook(this.study.look);
-    this.views[0].drawNow();
+    this.views[0].drawQuick();
   }
 
   /** The planes of a stack, each painted as its slice is. */
@@ -231,7 +231,7 @@ export class Scene {
     layer.setLook({ ...this.study.look, classes: classLook(record, hidden) });
     layer.setCrop(this.study.crop);
     this.views[1].setCamera(this.views[0].cameraState(), this.viewer.cameras.reach);
-    this.views[1].drawNow();
+    this.views[1].drawQuick();
     this.right.dataset.shown = `${labels}/${hidden.join(",")}`;
   }
 
@@ -263,7 +263,7 @@ export class Scene {
     });
     this.labelLayer.setSheets(pictures, this.study.depth);
     this.views[1].setCamera(this.views[0].cameraState(), this.viewer.cameras.reach);
-    this.views[1].drawNow();
+    this.views[1].drawQuick();
   }
 
   overlay() {

@@ -1,5 +1,7 @@
 // A picture of the view: panes, legend, scale bars, and a caption that says what it shows.
 
+import { context2d } from "./dom.js";
+
 const PAD = 24;
 const INK = "#e8eaed";
 const QUIET = "#9aa3ad";
@@ -12,14 +14,14 @@ export async function capture(viewer) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round((height + caption) * ratio);
-  const context = canvas.getContext("2d");
+  const context = context2d(canvas);
   context.scale(ratio, ratio);
   context.fillStyle = "#0b0d10";
   context.fillRect(0, 0, width, height + caption);
   const stage = viewer.stage.getBoundingClientRect();
   for (const view of viewer.views3d) {
-    view.drawNow(); // the drawing buffer lasts until the browser shows it: copy at once
-    drawBox(context, view.canvas, view.container, stage);
+    // the drawing buffer lasts until the browser shows it: it is copied at once
+    view.drawWhole((canvas) => drawBox(context, canvas, view.container, stage));
   }
   for (const pane of viewer.panes) drawBox(context, pane.canvas, pane.element, stage);
   for (const marks of viewer.stage.querySelectorAll("svg.overlay, svg.slice-mark")) {

@@ -12,6 +12,11 @@ import { afterRest, onceAFrame } from "./dom.js";
 
 export const BACKGROUND = [0.043, 0.051, 0.063];
 const CLICK_PIXELS = 4;
+// Without a graphics card a picture costs by its pixels, and while one is drawn nothing else of the
+// page is: 0.9 s for 700,000 on two cores. So it rests at fewer, and moves at a quarter of those.
+const RESTING_PIXELS = 180_000;
+export const MOVING_SCALE = 4;
+const RESTS_MS = 160;
 
 // vtk.js has keys of its own (wireframe, reset, ...) that would collide with the page's
 const newStyle = macro.newInstance((publicAPI, model, initial) => {
@@ -71,7 +76,9 @@ export class View3D {
     this.draw = onceAFrame(() => this.drawNow());
     this.interactor.onRenderEvent(() => this.#drawn());
     this.camera.onModified(() => this.#cameraMoved());
-    this.#settle = afterRest(() => this.#still(), 140);
+    this.#settle = afterRest(() => this.#still(), RESTS_MS);
+    this.interactor.onStartAnimation(() => (container.dataset.quality = "moving"));
+    this.interactor.onEndAnimation(() => (container.dataset.quality = "resting"));
     this.#watchClicks();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(container);
@@ -108,11 +115,30 @@ export class View3D {
   resize() {
     const { width, height } = this.container.getBoundingClientRect();
     if (width < 2 || height < 2) return;
-    const ratio = this.software ? 1 : Math.min(window.devicePixelRatio || 1, 2);
-    this.view.setSize(Math.round(width * ratio), Math.round(height * ratio));
     this.width = width;
     this.height = height;
-    this.draw();
+    this.#size(this.#ratio());
+    this.drawQuick();
+  }
+
+  /** Pixels of the drawing to one of the page, along each side. */
+  #ratio() {
+    if (!this.software) return Math.min(window.devicePixelRatio || 1, 2);
+    return Math.min(1, Math.sqrt(RESTING_PIXELS / (this.width * this.height)));
+  }
+
+  #size(ratio) {
+    this.view.setSize(Math.round(this.width * ratio), Math.round(this.height * ratio));
+  }
+
+  /** Draw every pixel, hand the canvas over at once, and go back to what is quick. */
+  drawWhole(use) {
+    if (this.software) this.#size(1);
+    this.drawNow();
+    use(this.canvas);
+    if (!this.software) return;
+    this.#size(this.#ratio());
+    this.drawNow();
   }
 
   drawNow() {
@@ -122,9 +148,10 @@ export class View3D {
     this.#drawn();
   }
 
-  /** Draw soon; without a graphics card small first, and whole once changes have stopped. */
+  /** Draw soon; without a graphics card small first, and finer once changes have stopped. */
   drawQuick() {
     if (!this.software) return this.draw();
+    this.renderer.resetCameraClippingRange();
     if (!this.#animating) {
       this.#animating = true;
       this.interactor.requestAnimation(this);
@@ -135,8 +162,7 @@ export class View3D {
   #still() {
     if (!this.#animating) return;
     this.#animating = false;
-    this.interactor.cancelAnimation(this);
-    this.drawNow();
+    this.interactor.cancelAnimation(this); // draws once more, at rest
   }
 
   cameraState() {

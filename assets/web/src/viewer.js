@@ -2,7 +2,7 @@
 
 import { Cameras, PRESETS } from "./cameras.js";
 import { Controls } from "./controls.js";
-import { h, icon, iconButton } from "./dom.js";
+import { h, icon, iconButton, shown } from "./dom.js";
 import { facts } from "./gallery.js";
 import { GeneList } from "./genelist.js";
 import { Helper } from "./genes.js";
@@ -92,6 +92,7 @@ export class Viewer {
     if (!study.record.prediction) this.side.append(this.#about());
     await coarse;
     this.panes.forEach((pane) => pane.draw());
+    await shown(); // slices stand in the page before the graphics driver is asked for anything
     this.scene.open();
     if (!this.cameras.restore()) this.cameras.preset("corner", false);
     await this.scene.first();

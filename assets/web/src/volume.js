@@ -10,6 +10,7 @@ import vtkVolumeMapper from "@kitware/vtk.js/Rendering/Core/VolumeMapper.js";
 import vtkVolumeProperty from "@kitware/vtk.js/Rendering/Core/VolumeProperty.js";
 import { SOFT, TINT, fade, volumeAlpha } from "./compose.js";
 import { AXIS } from "./grid.js";
+import { MOVING_SCALE } from "./view3d.js";
 
 const CUSTOM_MIX = 3; // ColorMixPreset.CUSTOM
 const NEAREST = 0;
@@ -35,7 +36,8 @@ export class VolumeLayer {
     this.mapper = vtkVolumeMapper.newInstance();
     this.mapper.setAutoAdjustSampleDistances(true);
     this.mapper.setMaximumSamplesPerRay(4000);
-    this.mapper.setInitialInteractionScale(view.software ? 6 : 1);
+    this.mapper.setInitialInteractionScale(view.software ? MOVING_SCALE : 1);
+    this.mapper.setInteractionSampleDistanceFactor(view.software ? 2 : 1);
     this.planes = [0, 1, 2].flatMap((axis) =>
       [1, -1].map((sign) => {
         const normal = [0, 0, 0];
