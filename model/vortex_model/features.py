@@ -13,7 +13,7 @@ import zarr
 from scipy import ndimage
 
 from vortex_model.crew import HERE, Crew
-from vortex_model.encoders.base import Encoder
+from vortex_model.encoders.base import Encoder, Learner
 from vortex_model.encoders.layout import plan
 from vortex_model.encoders.registry import create
 from vortex_model.encoders.tiling import Job
@@ -92,8 +92,12 @@ def compute_features(
         return provenance.id
     with study.resuming(provenance) as group, single_threaded_blas():
         if "features" not in group.attrs:
+            taught = 0.0
+            if isinstance(layout.encoding, Learner):
+                taught = 0.7
+                _teach(layout.encoding, group, part(progress, 0.0, taught))
             job = Job(group, layout, image, crew)
-            job.encode(part(progress, 0.0, 0.85))
+            job.encode(part(progress, taught, 0.85))
             job.widen(part(progress, 0.85, 0.97))
             progress(0.97, "normalisation")
             mean, deviation = job.statistics()
@@ -113,6 +117,14 @@ def compute_features(
         Job.tidy(group)
     progress(1.0, "features are ready")
     return provenance.id
+
+
+def _teach(encoding: Learner, group: zarr.Group, progress: Progress) -> None:
+    """Let an encoding learn, or know again what it learned before this run."""
+    if "learned" not in group:
+        learned = np.frombuffer(encoding.learn(progress), dtype=np.uint8)
+        group.create_array("learned", data=learned)
+    encoding.know(np.asarray(cast("zarr.Array[Any]", group["learned"])[:]).tobytes())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from vortex_model.predictors import Places, Training, available, create, likelih
 from vortex_model.predictors.base import relative_noise
 from vortex_model.predictors.blocks import folds, spatial_blocks
 from vortex_model.predictors.gp import GaussianProcess
-from vortex_model.predictors.kernels import Kernels, half_whitening, pitch_um
+from vortex_model.predictors.kernels import Kernels, pitch_um, scales
 
 GROUPS = ("small", "small", "small", "large")
 
@@ -229,16 +229,17 @@ def test_the_likelihood_has_the_gradient_it_claims():
         assert wrong < 1e-4 * max(1.0, float(np.abs(objective(point)[1]).max()))
 
 
-def test_half_whitening_gives_groups_the_same_say_and_survives_copies_of_a_channel():
+def test_families_of_features_have_the_same_say_however_many_groups_and_channels_they_have():
     random = np.random.default_rng(0)
-    one = random.normal(size=(80, 1))
-    features = np.hstack([one + 0.01 * random.normal(size=(80, 30)), random.normal(size=(80, 1))])
+    features = random.normal(size=(80, 36)) * random.uniform(0.1, 9, 36)
     features -= features.mean(axis=0)
-    projection = half_whitening(features, ("many",) * 30 + ("single",))
-    out = features @ projection
-    assert np.isclose((out**2).sum(axis=1).mean(), 1.0)
-    assert np.isclose((out[:, -1] ** 2).mean(), 0.5)
-    assert half_whitening(np.zeros((5, 3)), ("a", "a", "b")).shape == (3, 0)
+    groups = ("25 um",) * 20 + ("50 um",) * 10 + ("words: 16 um",) * 5 + ("learned: 130 um",)
+    out = features * scales(features, groups)
+    said = [
+        (out[:, a:b] ** 2).sum(axis=1).mean() for a, b in ((0, 20), (20, 30), (30, 35), (35, 36))
+    ]
+    assert np.allclose(said, [1 / 6, 1 / 6, 1 / 3, 1 / 3])
+    assert not scales(np.zeros((5, 3)), ("a", "a", "b")).any()
 
 
 def test_the_lengths_of_place_come_from_the_spots():

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel, Image, Level
+from vortex_model.progress import Progress
 
 Floats = npt.NDArray[np.float32]
 
@@ -141,6 +142,19 @@ class Encoding(Protocol):
 
         ``weight`` (z, y, x) is the part of each token that is tissue; tokens are 0 where it is.
         """
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """An encoding that learns from the block before it encodes; what it learned is kept."""
+
+    def learn(self, progress: Progress) -> bytes:
+        """Learn from the subject's source; safetensors."""
+        ...
+
+    def know(self, learned: bytes) -> None:
+        """Take up what :meth:`learn` gave, here or in an earlier run."""
         ...
 
 

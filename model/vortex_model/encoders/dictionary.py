@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vortex_model import tissue
 from vortex_model.encoders.base import Block, Floats, Source, Subject
+from vortex_model.encoders.sites import sites
 from vortex_model.encoders.vocabulary import BATCH, COMPONENTS, PATCH, WORDS, Vocabulary, learn
 from vortex_model.grid import Grid
 
@@ -26,7 +27,6 @@ SCALES = 2
 WIDEST_UM = 500.0
 """Wider patches say nothing that the windows do not: coarse voxels get fewer scales, or none."""
 SITES = 600
-FEWEST_SITES = 8
 SITE = 10
 """Patches along a site, a small field that words are learned on."""
 
@@ -189,34 +189,9 @@ def _patches(field: Floats, top: npt.NDArray[np.int64], left: npt.NDArray[np.int
 
 def _sites(source: Source, subject: Subject, factor: int) -> Iterator[Floats]:
     """Patches (n, pixels) of each of a seeded sample of small fields of tissue."""
-    level, planar = source.level, subject.planar
-    mask, where = tissue.tissue_mask(source.image, max(subject.token_um[1:]), planar)
-    ranges = tissue.channel_ranges(source.image, planar)
-    flat = np.flatnonzero(mask)
-    side = (SITE - 1) * STRIDE + PATCH
-    # A small block holds few fields: no need to see the same ones again and again.
-    fields = len(flat) * np.prod(where.spacing_um[1:])
-    fields /= np.prod(level.grid.spacing_um[1:]) * (side * factor) ** 2
-    count = min(SITES, len(flat), FEWEST_SITES + 2 * int(fields))
-    random = np.random.default_rng(0)
-    chosen = np.sort(random.choice(flat, count, replace=False))
-    jitter = random.uniform(0, 1, (len(chosen), 3))
-    for index, shift in zip(
-        np.column_stack(np.unravel_index(chosen, mask.shape)), jitter, strict=True
-    ):
-        corner = []
-        for a, (i, u) in enumerate(zip(index, shift, strict=True)):
-            um = (i + u) * where.spacing_um[a]
-            corner.append(min(int(um / level.grid.spacing_um[a]), level.grid.shape[a] - 1))
-        z = int(index[0]) if planar else corner[0]
-        low = [
-            max(0, min(c - side * factor // 2, n - side * factor)) // factor * factor
-            for c, n in zip(corner[1:], level.grid.shape[1:], strict=True)
-        ]
-        across, down = (slice(a, a + side * factor) for a in low[::-1])
-        voxels = np.asarray(level.array[:, z, down, across]).astype(np.float32)
-        np.nan_to_num(voxels, copy=False, posinf=0.0, neginf=0.0)
-        field = _field(voxels, ranges[z if planar else 0], factor)
+    side = ((SITE - 1) * STRIDE + PATCH) * factor
+    for site, _ in sites(source, subject, side, factor, SITES):
+        field = _field(site.read(source.level), site.ranges, factor)
         edge = PATCH // 2
         rows, columns = (np.arange(edge, n - edge - PATCH + 1, STRIDE) for n in field.shape[:2])
         y, x = (v.ravel() for v in np.meshgrid(rows, columns, indexing="ij"))

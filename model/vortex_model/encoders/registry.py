@@ -12,6 +12,7 @@ from vortex_model.encoders.settings import remembered
 from vortex_model.encoders.texture import TextureEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 
+LEARNED = "learned"
 TIMM = "timm:"
 VORTEX = "vortex:"
 
@@ -46,6 +47,8 @@ class EncoderRow:
         How its card makes one vector of a tile.
     page
         Where its weights are.
+    tunable
+        Whether full fine-tuning can tune it.
     """
 
     name: str
@@ -62,6 +65,7 @@ class EncoderRow:
     embedding: int | None = None
     pooling: str = ""
     page: str = ""
+    tunable: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -73,7 +77,8 @@ def available() -> list[EncoderRow]:
     texture = EncoderRow(
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
-    return [texture, *(_known(row) for row in KNOWN.values()), _any_timm(), _any_vortex()]
+    known = [_known(row) for row in KNOWN.values()]
+    return [texture, _learned(), *known, _any_timm(), _any_vortex()]
 
 
 def create(name: str, **options: Any) -> Encoder:
@@ -82,11 +87,12 @@ def create(name: str, **options: Any) -> Encoder:
     Parameters
     ----------
     name
-        ``texture``; a name of the catalogue, such as ``uni``; ``timm:NAME`` with timm's name of a
-        vision transformer or ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with weights that
-        ``vortex-viewer pretrain`` wrote.
+        ``texture``; ``learned``; a name of the catalogue, such as ``uni``; ``timm:NAME`` with
+        timm's name of a vision transformer or ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with
+        weights that ``vortex-viewer pretrain`` wrote.
     options
         ``texture`` takes none; for the others see
+        :class:`~vortex_model.encoders.learned.LearnedEncoder`,
         :class:`~vortex_model.encoders.known.KnownEncoder`,
         :class:`~vortex_model.encoders.timm_vit.TimmEncoder` and
         :class:`~vortex_model.encoders.vortex3d.VortexEncoder`. Where no ``checkpoint`` is given,
@@ -103,8 +109,16 @@ def create(name: str, **options: Any) -> Encoder:
         if options:
             raise VortexError(f"The encoder texture takes no options, not {', '.join(options)}.")
         return TextureEncoder()
-    if name in KNOWN:
+    if name == LEARNED:
         # Here, not above: a study can be shown and the texture encoder run without torch.
+        from vortex_model.encoders.learned import OPTIONS as OPTIONS_LEARNED
+        from vortex_model.encoders.learned import LearnedEncoder
+
+        unknown = [o for o in options if o not in OPTIONS_LEARNED]
+        if unknown:
+            raise UnknownNameError("option of the encoder learned", unknown[0], OPTIONS_LEARNED)
+        return LearnedEncoder(**options)
+    if name in KNOWN:
         from vortex_model.encoders.known import OPTIONS as OPTIONS_KNOWN
         from vortex_model.encoders.known import KnownEncoder
 
@@ -132,6 +146,13 @@ def create(name: str, **options: Any) -> Encoder:
     raise UnknownNameError("encoder", name, [row.name for row in available()])
 
 
+def _learned() -> EncoderRow:
+    why = "" if find_spec("torch") else "torch not installed"
+    title = "texture, and what a small network learns from the block itself in some minutes"
+    um = TextureEncoder.spacing_um
+    return EncoderRow(LEARNED, not why, why, "BSD-3-Clause", False, None, um, title)
+
+
 def _known(row: Known) -> EncoderRow:
     missing = [m for m in ("torch", "timm", "huggingface_hub") if find_spec(m) is None]
     why = f"{' and '.join(missing)} not installed" if missing else ""
@@ -154,6 +175,7 @@ def _known(row: Known) -> EncoderRow:
         row.embedding,
         row.pooling,
         row.page,
+        tunable=True,
     )
 
 

@@ -31,7 +31,7 @@ class TextureEncoder:
     """
 
     name = "texture"
-    code = 3
+    code = 4
     spacing_um = 1.5
     parameters: Mapping[str, Any] = {}
 
@@ -58,7 +58,7 @@ class TextureEncoding:
         per_window = [name for m in self._maps.names for name in self._outputs(m)]
         labels = [f"{width:.3g} um" for width in self._windows.widths_um]
         words = [
-            (f"words of {patch:.3g} um in {label}", f"component {n + 1}")
+            (f"words: {patch:.3g} um in {label}", f"component {n + 1}")
             for label in labels[1:]
             for patch in self._words.patches_um
             for n in range(self._words.width // len(self._words.patches_um))

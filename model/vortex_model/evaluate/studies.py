@@ -29,7 +29,7 @@ from vortex_model.training.samples import Sample, gather, study_features
 APART_UM = 1e7
 """Studies are laid so far apart that none is a neighbour of another."""
 BASELINES = ("mean", "ridge")
-OWN = ("words of", "learned")
+OWN = ("words:", "learned:")
 """How groups of channels begin whose meaning a block taught by itself."""
 
 

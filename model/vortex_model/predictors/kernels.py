@@ -20,57 +20,52 @@ from vortex_model.predictors.base import Floats, Places
 LADDER = 3.0
 """Ratio of one spatial length scale to the next."""
 MAX_LADDER = 3
-SMALLEST_DIRECTION = 0.03
-"""Directions of a group that vary less than this share of its largest are not stretched more."""
 CHUNK_VALUES = 4_000_000
 """How many similarities are held at once when predicting."""
 
 
+def family(group: str) -> str:
+    """What a group's channels are one of several looks at: ``words`` of ``words: 16 um``."""
+    head, colon, _ = group.partition(":")
+    return head if colon else ""
+
+
 def group_weights(groups: tuple[str, ...]) -> Floats:
-    """Factor of each feature column: one over the root of its group's size, (channels,).
+    """Factor of each feature column, (channels,), so that families have the same say.
 
-    So a group of 40 channels says no more than a group of 4 (EVIDENCE 3).
+    Within a family its groups have, and within a group its channels: a group of 40 channels says
+    no more than one of 4 (EVIDENCE 3), and 14 windows of texture no more than 2 of what a network
+    saw. Standardised columns have a mean square of 1 together.
     """
-    _, inverse, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / np.sqrt(sizes[inverse] * len(sizes)))
+    names = np.asarray(groups)
+    _, inverse, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    kinds = np.asarray([family(g) for g in groups])
+    members = {k: len(set(names[kinds == k].tolist())) for k in set(kinds.tolist())}
+    share = np.asarray([members[k] for k in kinds.tolist()])
+    return np.asarray(1.0 / np.sqrt(sizes[inverse] * share * max(1, len(members))))
 
 
-def half_whitening(centred: Floats, groups: tuple[str, ...]) -> Floats:
-    """Projection of features that halves, in logarithm, how unequal their directions are.
-
-    Channels of one group say much the same (mean optical density ten times over), and the
-    directions in which they differ hold most of what is new. Principal components of each group
-    keep the square root of their standard deviation instead of the whole; each group then has
-    the same mean square, and all groups together 1.
+def scales(centred: Floats, groups: tuple[str, ...]) -> Floats:
+    """:func:`group_weights` for these very features: each group has its share exactly.
 
     Parameters
     ----------
     centred
-        Features of the spots, (n, channels), column means 0.
+        Features of the spots, (n, channels), column means 0; a group that does not vary has no
+        say.
     groups
         Group of each channel.
-
-    Returns
-    -------
-    numpy.ndarray
-        (channels, directions).
     """
-    names = list(dict.fromkeys(groups))
-    parts = []
-    for name in names:
-        own = np.flatnonzero(np.asarray(groups) == name)
-        _, size, right = np.linalg.svd(centred[:, own], full_matrices=False)
-        if not size.max(initial=0.0) > 0:
-            continue
-        size = size / size[0]
-        stretch = np.maximum(size, SMALLEST_DIRECTION) ** -0.5
-        block = np.zeros((centred.shape[1], len(size)))
-        block[own] = right.T * stretch
-        spread = ((centred @ block) ** 2).sum(axis=1).mean()
-        parts.append(block / np.sqrt(spread))
-    if not parts:
-        return np.zeros((centred.shape[1], 0))
-    return np.asarray(np.hstack(parts) / np.sqrt(len(parts)))
+    weights = group_weights(groups)
+    names = np.asarray(groups)
+    out = np.zeros(len(groups))
+    for name in dict.fromkeys(groups):
+        own = names == name
+        power = float((centred[:, own] ** 2).mean())
+        if power > 0:
+            out[own] = weights[own] / np.sqrt(power)
+    total = float(((centred * out) ** 2).sum(axis=1).mean())
+    return out / np.sqrt(total) if total > 0 else out
 
 
 def pitch_um(points_um: Floats, section: npt.NDArray[np.int64]) -> float:
@@ -104,8 +99,8 @@ class Kernels:
     anchors_um
         (n, 3).
     anchor_features
-        Centred, half whitened by group, (n, directions).
-    centre, projection
+        Centred and scaled, (n, channels).
+    centre, scale
         What turns features into those.
     rbf_length
         Length scale in the space of scaled features.
@@ -116,7 +111,7 @@ class Kernels:
     anchors_um: Floats
     anchor_features: Floats
     centre: Floats
-    projection: Floats
+    scale: Floats
     rbf_length: float
     lengths_um: tuple[float, ...]
 
@@ -128,15 +123,15 @@ class Kernels:
         channels = places.features.shape[1] if features else 0
         values = places.features[:, :channels]
         centre = values.mean(axis=0)
-        projection = half_whitening(values - centre, places.groups[:channels])
-        scaled = (values - centre) @ projection
+        scale = scales(values - centre, places.groups[:channels])
+        scaled = (values - centre) * scale
         some = scaled[:: max(1, len(scaled) // 1000)]
-        length = float(np.median(pdist(some))) if scaled.shape[1] and len(some) > 1 else 1.0
+        length = float(np.median(pdist(some))) if scale.any() and len(some) > 1 else 1.0
         return cls(
             anchors_um=places.points_um,
             anchor_features=scaled,
             centre=centre,
-            projection=projection,
+            scale=scale,
             rbf_length=length if length > 0 else 1.0,
             lengths_um=spatial_lengths(places.points_um, section) if place else (),
         )
@@ -150,7 +145,7 @@ class Kernels:
     @property
     def has_features(self) -> bool:
         """Whether there are kernels over features."""
-        return bool(self.anchor_features.shape[1])
+        return bool(self.scale.any())
 
     def at(self, keep: npt.NDArray[np.int64]) -> Kernels:
         """The same kernels with fewer anchors."""
@@ -158,14 +153,14 @@ class Kernels:
             self.anchors_um[keep],
             self.anchor_features[keep],
             self.centre,
-            self.projection,
+            self.scale,
             self.rbf_length,
             self.lengths_um,
         )
 
     def scaled_features(self, places: Places) -> Floats:
         """Features of places as the anchors have them."""
-        return np.asarray((places.features[:, : len(self.centre)] - self.centre) @ self.projection)
+        return np.asarray((places.features[:, : len(self.centre)] - self.centre) * self.scale)
 
     def diagonal(self, places: Places) -> Floats:
         """Each kernel between a place and itself, (kernels, n)."""

@@ -27,7 +27,7 @@ class Ridge:
     """
 
     name = "ridge"
-    code = 1
+    code = 2
 
     def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:
         self._alphas = alphas

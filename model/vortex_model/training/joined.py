@@ -18,7 +18,7 @@ from vortex_model.study import Study
 CLIP = 6.0
 LEAST_R = 0.1
 """Held-out correlation from which a factor of a tuned encoder is used."""
-GROUP = "tuned"
+GROUP = "tuned: factors"
 
 
 @dataclass(frozen=True)
