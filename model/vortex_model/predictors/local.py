@@ -103,7 +103,7 @@ class Local:
             if len(own) <= MOST_PLACES:
                 distance, spots = self._tree.query(middle, k=np.arange(1, self._around + 1))
                 widest = float(np.sqrt(((points - middle) ** 2).sum(axis=1)).max())
-                if len(own) == 1 or widest <= distance[-1]:
+                if len(own) == 1 or widest <= float(np.max(distance)):
                     yield Tile(own, np.sort(spots))
                     continue
             axis = int((high - low).argmax())
