@@ -1,0 +1,118 @@
+"""What the other programs open: one study, its export, and hosts for both."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from cubes import GRID, voxels
+from export_study import GENES, write_prediction
+
+from vortex_model.multiscale import ArraySource, Channel
+from vortex_model.study import Study, StudyInfo
+from vortex_viewer.export import export_site
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A block of cubes with two channels, labels, a section and a prediction."""
+    place = tmp_path_factory.mktemp("clients") / "cubes.zarr"
+    with Study.create(place, StudyInfo("Cubes", modality="light-sheet")) as made:
+        channels = (Channel("nuclei", "nuclear", "00E5FF"), Channel("ramp", color="FF8800"))
+        made.write_morphology(ArraySource(voxels(), GRID, channels))
+        classes = np.zeros((1, *GRID.shape), np.uint8)
+        classes[0, :, :50, :60] = 3
+        made.write_label("halves", ArraySource(classes, GRID, (Channel("halves"),)))
+        random = np.random.default_rng(1)
+        places = np.column_stack(
+            [random.uniform(60, 280, 30), random.uniform(110, 390, 30), np.full(30, 82.0)]
+        )
+        made.write_section(
+            "S1",
+            anndata.AnnData(
+                random.poisson(4, (30, len(GENES))).astype(np.float32),
+                var=pd.DataFrame(index=GENES),
+                obs=pd.DataFrame(index=[f"spot{i}" for i in range(30)]),
+                obsm={"spatial": places},
+            ),
+            spot_diameter_um=20.0,
+        )
+    write_prediction(place, GRID, (10, 25, 30))
+    return place
+
+
+@pytest.fixture(scope="session")
+def site(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its export."""
+    return export_site([study], tmp_path_factory.mktemp("site") / "site")
+
+
+class Host(http.server.SimpleHTTPRequestHandler):
+    """A static host as they are on the internet: ranges, and other sites may read it."""
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Expose-Headers", "Content-Range, Content-Length")
+        super().end_headers()
+
+    def do_GET(self) -> None:
+        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        place = Path(self.translate_path(self.path))
+        if not asked or not place.is_file():
+            super().do_GET()
+            return
+        data = place.read_bytes()
+        start, end = asked.groups()
+        first = len(data) - int(end) if not start else int(start)
+        last = len(data) - 1 if not start or not end else min(int(end), len(data) - 1)
+        self.send_response(206)
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(data[first : last + 1])
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Callable[[Path], str]]:
+    """Serves folders; each call returns an address."""
+    running = []
+
+    def serve(folder: Path) -> str:
+        handler = functools.partial(Host, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        running.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """Chromium that draws WebGL by the processor."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        pytest.skip("Chromium is not installed (on Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as play:
+        one = play.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
+                  "--enable-unsafe-swiftshader", "--disable-background-networking"],
+        )  # fmt: skip
+        yield one
+        one.close()
