@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vortex_model.errors import Cancelled, VortexError
-from vortex_model.progress import Progress
+from vortex_model.progress import CurvePoint, Progress
 
 Phase = Literal["running", "cancelling", "done", "cancelled", "failed"]
 Work = Callable[[Progress], Any]
@@ -26,6 +26,8 @@ class Status:
     fraction: float = 0.0
     message: str = "Starting"
     result: Any = None
+    curve: tuple[tuple[int, float], ...] = ()
+    """Points (step, value) of what it told as a curve, such as the held-out score."""
 
     @property
     def active(self) -> bool:
@@ -85,10 +87,14 @@ class Job:
         if self._cancel.is_set():
             raise Cancelled
         fraction = min(1.0, max(0.0, fraction))
+        curve = self.status.curve
+        if isinstance(message, CurvePoint):
+            curve = (*curve, (message.step, message.value))
+        grown = curve is not self.status.curve
         with self._lock:
-            self.status = replace(self.status, fraction=fraction, message=message)
+            self.status = replace(self.status, fraction=fraction, message=str(message), curve=curve)
         now = time.monotonic()
-        if now - self._told >= self._interval_s:
+        if grown or now - self._told >= self._interval_s:
             self._told = now
             self._on_change(self.status)
 

@@ -324,7 +324,11 @@ class Session:
         data = self.data
         if data is None:
             return
+        first = self.state.prediction is None
         wanted = self.state.with_(prediction=prediction, window=None)
         state, _ = await self.run(partial(facts.fitted, data, wanted))
+        if first:  # until now there was no gene to choose
+            table = await self.run(partial(facts.gene_table, data, prediction))
+            state = state.with_(gene=facts.first_gene(table, None))
         if self.data is data:
             self.go(state.with_(study=self.state.study))

@@ -39,13 +39,18 @@ class Tuning:
         return self._job is not None and self._job.status.active
 
     def start(self, data: StudyData, wish: dict[str, Any]) -> None:
-        """Fine-tune a study as the visitor wished: ``sections``, ``panel``, ``predictor``."""
+        """Fine-tune a study as the visitor wished.
+
+        ``sections``, ``panel``, ``predictor``, ``mode`` (fast, full), ``encoder``.
+        """
         if self.active:
             return
         request = {
             "sections": [str(name) for name in wish.get("sections", [])],
             "panel": str(wish.get("panel", "")),
             "predictor": str(wish.get("predictor", "gp")),
+            "mode": str(wish.get("mode", "fast")),
+            "encoder": str(wish.get("encoder", "texture")),
         }
 
         def told(status: Status) -> None:  # in the job's thread, where reading is no matter
@@ -63,7 +68,12 @@ class Tuning:
             self._job.cancel()
 
     def _changed(self, status: Status, message: str, data: StudyData) -> None:
-        told = {"phase": status.phase, "fraction": status.fraction, "message": message}
+        told: dict[str, Any] = {
+            "phase": status.phase,
+            "fraction": status.fraction,
+            "message": message,
+        }
+        told["curve"] = [list(point) for point in status.curve]
         self._show(told, data)
         if status.phase == "done":
             self._done(str(status.result), data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vortex_model.errors import VortexError
-from vortex_model.progress import Progress
+from vortex_model.progress import CurvePoint, Progress
 
 NICER = 5
 POLL_S = 0.2
@@ -32,7 +32,7 @@ def finetune_apart(study: Path, wish: dict[str, Any], progress: Progress) -> str
     study
         The study's folder.
     wish
-        ``sections``, ``panel``, ``predictor``.
+        ``sections``, ``panel``, ``predictor``, ``mode``, ``encoder``.
 
     Raises
     ------
@@ -98,7 +98,10 @@ def _follow(lines: IO[str], progress: Progress, child: subprocess.Popen[str]) ->
         if "error" in record:
             raise VortexError(str(record["error"]))
         fraction, message = float(record["fraction"]), str(record["message"])
-        progress(fraction, message)
+        if "step" in record:
+            progress(fraction, CurvePoint(message, int(record["step"]), float(record["value"])))
+        else:
+            progress(fraction, message)
 
 
 def main() -> None:
@@ -114,7 +117,10 @@ def main() -> None:
         out.write(json.dumps(record) + "\n")
 
     def progress(fraction: float, message: str) -> None:
-        tell(fraction=fraction, message=message)
+        if isinstance(message, CurvePoint):
+            tell(fraction=fraction, message=message, step=message.step, value=message.value)
+        else:
+            tell(fraction=fraction, message=message)
 
     from vortex_model.study import Study
     from vortex_model.training.finetune import finetune
@@ -125,6 +131,8 @@ def main() -> None:
             sections=request["sections"],
             panel=request["panel"],
             predictor=request["predictor"],
+            mode=request.get("mode", "fast"),
+            encoder=request.get("encoder", "texture"),
             progress=progress,
         )
     except VortexError as error:

@@ -1,15 +1,20 @@
 """Fine-tuning from the page, on a phantom: progress, the renewed list, cancel, an error."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from small_checkpoint import small
 from visiting import Running, Visitor, running
 
+from vortex_model.encoders import forget, remember
 from vortex_model.phantom import PhantomSpec, make_phantom
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
+from vortex_model.training.finetune import finetune
 
 XY = '[data-slice="xy"]'
+SAID = ".v-finetune [role=status]"
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +23,11 @@ def phantom_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     folder = tmp_path_factory.mktemp("phantom")
     spec = PhantomSpec(shape=(14, 120, 120), voxel_um=(12.0, 7.0, 7.0), n_genes=365)
     make_phantom(folder / "phantom.zarr", spec)
+    weights, _ = small("uni", folder / "uni", depth=3)
+    remember("uni", weights)
     with running([folder / "phantom.zarr"], folder) as one:
         yield one
+    forget("uni")
 
 
 def start(visitor: Visitor, panel: str, names: str = "", predictor: str = "ridge") -> None:
@@ -53,10 +61,10 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     visitor.page.wait_for_function(
         "['done', 'failed'].includes(document.body.dataset.job)", timeout=240_000
     )
-    assert visitor.said("job") == "done", visitor.page.locator(".message").inner_text()
+    assert visitor.said("job") == "done", visitor.page.locator(SAID).inner_text()
     visitor.wait_said("genes", "250")
     visitor.settle()
-    assert "250 genes are ready" in visitor.page.locator(".message").inner_text()
+    assert "250 genes are ready" in visitor.page.locator(SAID).inner_text()
     first = visitor.page.locator(".row").first
     assert float(first.locator(".number").inner_text()) > 0.1
     coloured = visitor.still(XY)
@@ -75,6 +83,54 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     assert visitor.page.evaluate("window.same") is True
 
 
+@pytest.mark.timeout(280)
+def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_restored(
+    visitors: Callable[..., Visitor], phantom_server: Running
+) -> None:
+    study = phantom_study(phantom_server)
+    finetune(study, panel="hvg:30", predictor="ridge")
+    before = finetune(study, panel="hvg:20", predictor="ridge")
+    visitor = visitors(1440, 900)
+    visitor.go(phantom_server.address)
+    page = visitor.page
+    page.get_by_role("tab", name="Fine-tune").click()
+    offered = page.get_by_label("Encoder", exact=True).locator("option").all_inner_texts()
+    assert offered[0] == "Texture" and "UNI" in offered
+    page.get_by_label("Mode", exact=True).select_option("full")
+    assert page.get_by_label("Encoder", exact=True).locator("option").all_inner_texts() == ["UNI"]
+    start(visitor, "hvg:250", predictor="ridge")
+    page.wait_for_function("+document.body.dataset.curve >= 2", timeout=120_000)
+    assert "Held-out r by epoch" in page.locator(".curve figcaption").inner_text()
+    assert len(page.locator(".curve polyline").get_attribute("points").split()) >= 2
+    page.wait_for_function(
+        "['done', 'failed'].includes(document.body.dataset.job)", timeout=240_000
+    )
+    assert visitor.said("job") == "done", page.locator(SAID).inner_text()
+    visitor.wait_said("genes", "250")
+    visitor.settle()
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        for width, height in ((1440, 900), (1024, 768)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(1500)
+            page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/finetune-{width}.png")
+        page.set_viewport_size({"width": 1440, "height": 900})
+    made = visitor.said("prediction")
+    shown = page.locator(f'.versions li[data-id="{made}"]')
+    assert "full" in shown.inner_text() and "on" in shown.get_attribute("class")
+    old = page.locator(f'.versions li[data-id="{before}"]')
+    old.get_by_role("button", name="Compare").click()
+    page.get_by_text("Shown here: mean r").wait_for()
+    old.get_by_role("button", name="Show").click()
+    visitor.wait_said("prediction", before)
+    visitor.wait_said("genes", "20")
+    page.locator(f'.versions li.on[data-id="{before}"]').wait_for()
+    assert Study.open(study.path).current_prediction == before
+    count = int(visitor.said("versions"))
+    page.locator(f'.versions li[data-id="{made}"]').get_by_role("button", name="Delete").click()
+    visitor.wait_said("versions", str(count - 1))
+    assert made not in Study.open(study.path).derived_ids("predictions")
+
+
 def test_a_wrong_name_is_an_error_in_words_and_leaves_the_view(
     visitors: Callable[..., Visitor], phantom_server: Running
 ) -> None:
@@ -83,7 +139,7 @@ def test_a_wrong_name_is_an_error_in_words_and_leaves_the_view(
     before = visitor.said("genes")
     start(visitor, "names", "NOSUCHGENE")
     visitor.page.wait_for_function("document.body.dataset.job === 'failed'", timeout=60_000)
-    assert "NOSUCHGENE" in visitor.page.locator(".message").inner_text()
+    assert "NOSUCHGENE" in visitor.page.locator(SAID).inner_text()
     assert visitor.said("genes") == before
 
 
@@ -97,7 +153,7 @@ def test_no_section_is_an_error_in_words(
         box.uncheck()
     visitor.page.get_by_role("button", name="Fine-tune").click()
     visitor.page.wait_for_function("document.body.dataset.job === 'failed'", timeout=60_000)
-    assert "section" in visitor.page.locator(".message").inner_text().lower()
+    assert "section" in visitor.page.locator(SAID).inner_text().lower()
 
 
 def test_cancel_stops_it_and_the_study_stays_whole(

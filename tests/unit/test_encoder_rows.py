@@ -1,10 +1,10 @@
 """Pathology encoders by name: full-size facts, small checkpoints as published, errors."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_checkpoint import small
 
 from vortex_model.encoders import Block, Subject, access, available, create, forget, remember
 from vortex_model.encoders.catalogue import KNOWN
@@ -15,7 +15,6 @@ from vortex_model.multiscale import Channel
 
 RGB = (Channel("red", "red"), Channel("green", "green"), Channel("blue", "blue"))
 GLASS = ((0.0, 255.0),) * 3
-SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 32}
 
 
 @pytest.fixture(autouse=True)
@@ -24,39 +23,6 @@ def own_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-
-
-def made(name, **changes):
-    """timm's model of a row, smaller where ``changes`` say so, with weights unlike the initial."""
-    import torch
-
-    from vortex_model.encoders.known import _with_layers
-    from vortex_model.encoders.timm_weights import make
-
-    row = KNOWN[name]
-    model = make(row.architecture, _with_layers({**row.arguments, **changes}))
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return model.eval()
-
-
-def small(name, folder, prefix="", extra=None, file="model.safetensors", **changes):
-    """A checkpoint of a row with fewer and narrower blocks, names as published; and the model."""
-    import torch
-    from safetensors.torch import save_file
-
-    changes = {**SMALL, **changes}
-    model = made(name, **changes)
-    state = {prefix + k: v.contiguous() for k, v in model.state_dict().items()} | (extra or {})
-    folder.mkdir(parents=True, exist_ok=True)
-    if file.endswith(".safetensors"):
-        save_file(state, folder / file)
-    else:
-        torch.save(state, folder / file)
-    config = {"architecture": KNOWN[name].architecture, "model_args": changes}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder, model
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -23,8 +23,9 @@ from vortex_model.predictors import create as predictor
 from vortex_model.predictors.blocks import folds
 from vortex_model.progress import CurvePoint
 from vortex_model.study import Study
+from vortex_model.training.blockwise import Blockwise, Settings
 from vortex_model.training.finetune import finetune
-from vortex_model.training.full import WEIGHTS, Settings, _Run, tune
+from vortex_model.training.full import WEIGHTS, tune
 from vortex_model.training.joined import JoinedFeatures, worth_keeping
 from vortex_model.training.model import learn_basis
 from vortex_model.training.reliability import reliability
@@ -233,7 +234,7 @@ def test_the_same_seed_gives_the_same_numbers_and_is_not_run_twice(
     assert again.id == tuned[0].id
     np.testing.assert_array_equal(again.spots, tuned[0].spots)
     np.testing.assert_array_equal(again.lattice, tuned[0].lattice)
-    monkeypatch.setattr("vortex_model.training.full._Run", None)
+    monkeypatch.setattr("vortex_model.training.full.Blockwise", None)
     found = tune(study, sample, genes, features, planes, rank=4, settings=Settings(**QUICK))
     np.testing.assert_array_equal(found.lattice, tuned[0].lattice)
 
@@ -250,7 +251,7 @@ def test_what_is_said_of_a_spot_does_not_depend_on_its_own_block(study, spots, p
     for measured in (sample.measured, mixed):
         trunk = make_trunk(study, planes, 1, 50.0)
         settings = Settings(**{**QUICK, "epochs": 1})
-        run = _Run(trunk, replace(sample, measured=measured), genes, basis, settings)
+        run = Blockwise(trunk, replace(sample, measured=measured), genes, basis, settings)
         run.train(lambda *_: None, time.monotonic())
         said.append(run.held)
     np.testing.assert_allclose(said[0][own], said[1][own], atol=1e-6)

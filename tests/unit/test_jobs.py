@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from vortex_model.errors import VortexError
-from vortex_model.progress import Progress
+from vortex_model.progress import CurvePoint, Progress
 from vortex_viewer.jobs import Job, Status
 
 
@@ -25,6 +25,20 @@ def test_a_job_tells_how_far_it_is_and_what_it_made() -> None:
     assert (status.phase, status.fraction, status.result) == ("done", 1.0, 42)
     assert [(s.fraction, s.message) for s in told] == [(0.25, "one"), (0.5, "two"), (1.0, "Done")]
     assert [s.active for s in told] == [True, True, False]
+
+
+def test_points_of_a_curve_are_kept_and_never_dropped() -> None:
+    def work(progress: Progress) -> None:
+        progress(0.1, "begun")
+        for step in (1, 2, 3):
+            progress(0.2 * step, CurvePoint(f"epoch {step}", step, step / 10))
+            progress(0.2 * step, "on")
+
+    job, told = followed(work, interval_s=5.0)
+    status = job.start().wait(10)
+    assert status.curve == ((1, 0.1), (2, 0.2), (3, 0.3))
+    assert [len(s.curve) for s in told] == [0, 1, 2, 3, 3]
+    assert told[1].message == "epoch 1" and type(told[1].message) is str
 
 
 def test_reports_that_come_too_fast_are_dropped_but_never_the_end() -> None:

@@ -1,11 +1,12 @@
-"""Fine-tune: sections, gene panel, predictor; progress, cancel, error."""
+"""Fine-tune: sections, genes, mode, encoder; progress with its curve, cancel; versions."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vortex_viewer.panels import facts
+from vortex_model.training.versions import delete, restore
+from vortex_viewer.panels import choices, facts
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.tuning import Tuning
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FineTune(Piece):
-    """Fine-tune: sections, gene panel, predictor; progress, cancel, error."""
+    """Fine-tune: sections, genes, mode, encoder; progress with its curve, cancel; versions."""
 
     slot, tab = "finetune", "Fine-tune"
     _esm = script("finetune")
@@ -27,13 +28,48 @@ class FineTune(Piece):
         self._tuning = tuning
         self.on("finetune", self._start)
         self.on("cancel", lambda _: tuning.cancel())
+        self.on("restore", lambda which: session.spawn(self._restore(str(which))))
+        self.on("delete", lambda which: session.spawn(self._delete(str(which))))
+        self.on("compare", lambda which: session.spawn(self._compare(str(which))))
 
     async def opened(self) -> None:
         """The study's sections."""
         session = self._session
         assert session.data is not None
-        choices = await session.run(partial(facts.finetune_choices, session.data))
-        self.show(**choices, job=None, wanted=session.state.prediction is None)
+        offered = await session.run(partial(facts.finetune_choices, session.data))
+        offered |= await session.run(partial(choices.encoder_choices, session.data))
+        self.show(**offered, job=None, wanted=session.state.prediction is None)
+        await self._list()
+
+    async def _list(self, change: str | None = None) -> None:
+        """The versions, and what was said of two of them."""
+        session = self._session
+        if session.data is not None:
+            rows = await session.run(partial(choices.version_rows, session.data))
+            self.show(versions=rows, change=change)
+
+    async def _restore(self, name: str) -> None:
+        """Show a version from now on."""
+        session = self._session
+        if session.data is not None:
+            await session.run(partial(restore, session.data.study, name))
+            await session.take(name)
+            await self._list()
+
+    async def _delete(self, name: str) -> None:
+        """Delete a version that is not shown."""
+        session = self._session
+        if session.data is not None and name != session.state.prediction:
+            await session.run(partial(delete, session.data.study, name))
+            await self._list()
+
+    async def _compare(self, name: str) -> None:
+        """Say how a version differs from the one that is shown."""
+        session = self._session
+        shown = session.state.prediction
+        if session.data is not None and shown is not None:
+            work = partial(choices.version_change, session.data, shown, name)
+            await self._list(await session.run(work))
 
     def _start(self, wish: Any) -> None:
         if self._session.data is not None and isinstance(wish, dict):
@@ -47,3 +83,4 @@ class FineTune(Piece):
     def _done(self, prediction: str, data: StudyData) -> None:
         if data is self._session.data:
             self._session.spawn(self._session.take(prediction))
+            self._session.spawn(self._list())

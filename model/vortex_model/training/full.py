@@ -11,84 +11,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import zarr
 from safetensors.torch import save
-from torch import Tensor
 
 from vortex_model.encoders import create
 from vortex_model.encoders.base import Encoder
 from vortex_model.errors import VortexError
-from vortex_model.expression import Basis
 from vortex_model.features import Features
-from vortex_model.metrics import pearson
-from vortex_model.networks.lora import load_trained, trained_state
-from vortex_model.networks.tail import Tail
-from vortex_model.predictors.base import Floats
-from vortex_model.predictors.blocks import folds
 from vortex_model.predictors.kernels import pitch_um
-from vortex_model.progress import CurvePoint, Progress, part, silent
+from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Provenance, Study
+from vortex_model.training.blockwise import Blockwise, Settings
 from vortex_model.training.joined import JoinedFeatures, Tuned, coarse_lattice, on_lattice
 from vortex_model.training.model import learn_basis
 from vortex_model.training.samples import Sample
-from vortex_model.training.trunks import VIEWS, Trunk, make_trunk
+from vortex_model.training.trunks import make_trunk
 
 CODE = 2
 LEAST_SPOTS = 20
-CACHE_BYTES = 600 << 20
-"""How much the hidden tokens of the spots' views may take."""
-BATCH = 32
-MOST_PLACES, LEAST_PLACES = 2500, 200
-"""At so many places the tuned networks look; in between, they are interpolated."""
-MEAN_SPOTS = 400
-LATTICE_SHARE = 0.4
-"""Part of the time that may go into those places; fewer are taken where it would be more."""
 WEIGHTS = "weights.safetensors"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How full fine-tuning goes about it.
-
-    Attributes
-    ----------
-    last
-        How many of the encoder's last blocks get adapters.
-    adapter_rank
-        Of the adapters.
-    epochs, patience
-        At most so many rounds; stop after so many without a better held-out curve.
-    rate, decay
-        Learning rate and weight decay.
-    align
-        Weight of the alignment of morphology with expression; 0 for regression alone.
-    minutes
-        Time that it may take. Training ends early where time runs out; the same settings then
-        need not give the same numbers, and the model's record says so.
-    seed
-        Of everything that is drawn.
-    """
-
-    last: int = 2
-    adapter_rank: int = 8
-    epochs: int = 24
-    patience: int = 5
-    rate: float = 1e-3
-    decay: float = 0.05
-    align: float = 0.0
-    minutes: float = 5.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("last", "adapter_rank", "epochs", "patience", "rate", "minutes"):
-            if not getattr(self, name) > 0:
-                raise VortexError(f"{name} must be above 0, not {getattr(self, name)}.")
 
 
 def tune(
@@ -160,7 +106,7 @@ def tune(
         progress(1.0, "this encoder was tuned on these sections before")
         return Tuned.read(study, provenance.id)
     with torch.random.fork_rng():
-        run = _Run(trunk, sample, genes, basis, settings)
+        run = Blockwise(trunk, sample, genes, basis, settings)
         run.train(part(progress, 0.0, 0.7), started)
         pitch = pitch_um(sample.places.points_um, sample.measured.section)
         coarse, index = coarse_lattice(features, pitch / 2, trunk.planar, run.affordable)
@@ -205,236 +151,3 @@ def beside(
     )
     seen = Sample(sample.measured, tuned.places(sample.places))
     return seen, JoinedFeatures(study, features.id, tuned), tuned.id
-
-
-class _Run:
-    """Networks for all blocks, trained side by side.
-
-    Attributes
-    ----------
-    held
-        Factors of each spot, said by the network that did not see its block, (n, rank).
-    curve
-        (epoch, mean held-out Pearson correlation of the panel's genes).
-    best, stopped
-        The epoch that is kept; why no more were tried: patience, epochs or budget.
-    affordable
-        At how many places the time allows to predict.
-    """
-
-    def __init__(
-        self,
-        trunk: Trunk,
-        sample: Sample,
-        genes: Sequence[str],
-        basis: Basis,
-        settings: Settings,
-    ) -> None:
-        self._trunk, self._sample, self._settings = trunk, sample, settings
-        self._basis = basis
-        self._truth = sample.measured.expression(genes)
-        self._folds = list(folds(sample.places.points_um))
-        torch.manual_seed(settings.seed)
-        self._tails: list[Tail] = []
-        self._scores: list[Tensor] = []
-        self._common: list[Tensor] = []
-        back = np.linalg.pinv(basis.loadings)
-        last = trunk.last()
-        for keep, _ in self._folds:
-            # A basis of its own: one that has seen the held-out spots flatters (EVIDENCE 3).
-            own, scores = learn_basis(sample.measured.spots(keep), genes, basis.rank)
-            tail = Tail(
-                last,
-                width=trunk.width,
-                tokens=trunk.tokens,
-                rank=own.rank,
-                adapter_rank=settings.adapter_rank,
-                align=settings.align,
-            )
-            self._tails.append(tail.to(trunk.device))
-            self._scores.append(torch.from_numpy(scores.astype(np.float32)).to(trunk.device))
-            turn = torch.from_numpy((own.loadings @ back).astype(np.float32))
-            self._common.append(turn.to(trunk.device))
-        self.held: Floats = np.zeros((len(sample.places), basis.rank))
-        self.curve: list[tuple[int, float]] = []
-        self.best, self.stopped = 0, "epochs"
-        self.affordable = MOST_PLACES
-        self._kept: list[dict[str, Tensor]] = []
-        self._means: list[Tensor] = []
-
-    def train(self, progress: Progress, started: float) -> None:
-        """All epochs; afterwards each network is as it was at the best one.
-
-        Parameters
-        ----------
-        started
-            When tuning began, by the monotonic clock.
-        """
-        settings = self._settings
-        points = self._sample.places.points_um
-        begun = time.monotonic()
-        hidden = self._remember(points, part(progress, 0.0, 0.25))
-        # The last blocks run once for each network, which about doubles what a crop takes.
-        each = 2 * (time.monotonic() - begun) / (len(hidden) * len(points))
-        budget = 60 * settings.minutes
-        self.affordable = int(np.clip(LATTICE_SHARE * budget / each, LEAST_PLACES, MOST_PLACES))
-        deadline = started + budget - each * self.affordable
-        optimisers = [
-            torch.optim.AdamW(
-                [p for p in tail.parameters() if p.requires_grad],
-                lr=settings.rate,
-                weight_decay=settings.decay,
-            )
-            for tail in self._tails
-        ]
-        top = -np.inf
-        for epoch in range(1, settings.epochs + 1):
-            begun = time.monotonic()
-            for number, optimiser in enumerate(optimisers):
-                done = (epoch - 1 + number / len(optimisers)) / settings.epochs
-                progress(0.25 + 0.75 * done, self._said(epoch, number))
-                self._epoch(number, epoch, hidden, optimiser)
-            held, means = self._held_out(hidden)
-            value = self._score(held)
-            self.curve.append((epoch, value))
-            if value > top:
-                top, self.best, self.held, self._means = value, epoch, held, means
-                self._kept = [
-                    {n: t.clone() for n, t in trained_state(tail).items()} for tail in self._tails
-                ]
-            text = f"epoch {epoch} of {settings.epochs}: held-out r {value:.3f}"
-            progress(0.25 + 0.75 * epoch / settings.epochs, CurvePoint(text, epoch, value))
-            if epoch - self.best >= settings.patience:
-                self.stopped = "patience"
-                break
-            took = time.monotonic() - begun
-            if time.monotonic() + took > deadline:
-                self.stopped = "budget"
-                break
-        for tail, state in zip(self._tails, self._kept, strict=True):
-            load_trained(tail, state)
-            tail.eval()
-
-    def predict(self, points_um: Floats, progress: Progress) -> Floats:
-        """Mean factors of all networks at places (x, y, z), (n, rank)."""
-        out = np.zeros((len(points_um), self._basis.rank))
-        done = 0
-        for own, hidden in self._stream(points_um):
-            with torch.inference_mode():
-                said = [
-                    tail(hidden) @ turn - mean
-                    for tail, turn, mean in zip(self._tails, self._common, self._means, strict=True)
-                ]
-            out[own] = torch.stack(said).mean(dim=0).cpu().numpy()
-            done += len(own)
-            progress(done / len(points_um), f"tuned encoder: place {done:,} of {len(points_um):,}")
-        return out
-
-    def weights(self) -> dict[str, Tensor]:
-        """What was trained, by block, and what turns each one's factors into the common ones."""
-        found = {
-            f"block {i}/{name}": tensor.cpu().contiguous()
-            for i, tail in enumerate(self._tails)
-            for name, tensor in trained_state(tail).items()
-        }
-        found |= {f"block {i}/mean": t.cpu().contiguous() for i, t in enumerate(self._means)}
-        found |= {f"block {i}/common": t.cpu().contiguous() for i, t in enumerate(self._common)}
-        return found
-
-    # -- inner -----------------------------------------------------------------------------
-
-    def _said(self, epoch: int, number: int) -> str:
-        last = f", held-out r {self.curve[-1][1]:.3f}" if self.curve else ""
-        return f"epoch {epoch}: block {number + 1} of {len(self._tails)}{last}"
-
-    def _stream(self, points_um: Floats) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
-        """Hidden tokens of crops as they are, some at a time."""
-        for numbers, crops in self._trunk.crops(points_um):
-            for first in range(0, len(numbers), BATCH):
-                own = slice(first, first + BATCH)
-                yield numbers[own], self._trunk.hidden(crops[own])
-
-    def _remember(self, points_um: Floats, progress: Progress) -> Tensor:
-        """Hidden tokens of the spots' views, (views, n, tokens, width), half precision."""
-        trunk, count = self._trunk, len(points_um)
-        each = 2 * count * trunk.tokens * trunk.width
-        views = int(np.clip(CACHE_BYTES // each, 0, VIEWS))
-        if views == 0:
-            most = CACHE_BYTES * count // each
-            raise VortexError(
-                f"{count:,} spots are too many for full fine-tuning with {trunk.name}; at most "
-                f"{most:,}. Choose fewer sections, or --mode fast."
-            )
-        kept = torch.zeros(
-            views, count, trunk.tokens, trunk.width, dtype=torch.float16, device=trunk.device
-        )
-        done = 0
-        for numbers, crops in trunk.crops(points_um):
-            for view in range(views):
-                for first in range(0, len(numbers), BATCH):
-                    own = slice(first, first + BATCH)
-                    turned = trunk.view(crops[own], view)
-                    kept[view, torch.from_numpy(numbers[own])] = trunk.hidden(turned).half()
-            done += len(numbers)
-            progress(done / count, f"reading spot {done:,} of {count:,}")
-        return kept
-
-    def _epoch(
-        self, number: int, epoch: int, hidden: Tensor, optimiser: torch.optim.Optimizer
-    ) -> None:
-        keep, _ = self._folds[number]
-        tail, scores = self._tails[number], self._scores[number]
-        variance = scores.var(dim=0, unbiased=False)
-        random = np.random.default_rng([self._settings.seed, epoch, number])
-        order = random.permutation(len(keep))
-        view = random.integers(0, len(hidden), len(keep))
-        tail.train()
-        for first in range(0, len(order), BATCH):
-            rows = order[first : first + BATCH]
-            if len(rows) < 2:
-                continue
-            batch = hidden[torch.from_numpy(view[rows]), torch.from_numpy(keep[rows])].float()
-            loss = tail.loss(batch, scores[torch.from_numpy(rows)], variance)
-            if not torch.isfinite(loss):
-                raise VortexError(
-                    f"The loss is {float(loss)} in epoch {epoch}. Lower the learning rate "
-                    f"({self._settings.rate})."
-                )
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(tail.parameters(), 1.0)
-            optimiser.step()
-        tail.eval()
-
-    def _held_out(self, hidden: Tensor) -> tuple[Floats, list[Tensor]]:
-        """Factors of each spot by the network that did not see it; each network's mean.
-
-        The mean is taken off: a network's own level differs from block to block by chance, and
-        five chances would pass for a signal between blocks.
-        """
-        out, means = np.zeros_like(self.held), []
-        count = hidden.shape[1]
-        some = torch.arange(0, count, max(1, count // MEAN_SPOTS))
-        for (_, held), tail, turn in zip(self._folds, self._tails, self._common, strict=True):
-            mean = _factors(tail, hidden[0], some, turn).mean(dim=0)
-            said = _factors(tail, hidden[0], torch.from_numpy(held), turn) - mean
-            out[held] = said.cpu().numpy()
-            means.append(mean)
-        return out, means
-
-    def _score(self, held: Floats) -> float:
-        """Mean Pearson correlation of the genes within sections, weighted by their spots."""
-        section = self._sample.measured.section
-        total = 0.0
-        for name in np.unique(section):
-            own = section == name
-            said = held[own] @ self._basis.loadings
-            total += own.sum() * float(pearson(said, self._truth[own]).mean())
-        return total / len(section)
-
-
-def _factors(tail: Tail, hidden: Tensor, rows: Tensor, turn: Tensor) -> Tensor:
-    """What a network says of some spots, in the common basis, (n, rank)."""
-    with torch.inference_mode():
-        parts = [tail(hidden[own].float()) @ turn for own in rows.split(BATCH)]
-    return torch.cat(parts)
