@@ -1,4 +1,5 @@
-// A click or a drag moves the crosshair; with shift, the picture.
+// A click or a drag moves the crosshair; with shift, the picture; a drag that draws, neither.
+if ((document.body.dataset.drawing || document.body.dataset.painting) && cb_obj.event_name !== "tap") return;
 if (cb_obj.event_name === "pan" && cb_obj.modifiers?.shift) {
   const w = (fig.x_range.end - fig.x_range.start) / fig.inner_width;
   const h = (fig.y_range.end - fig.y_range.start) / fig.inner_height;

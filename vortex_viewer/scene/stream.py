@@ -48,6 +48,7 @@ class Stream:
         self.panes = 1
         self.camera: Camera | None = None
         self.home: Callable[[float], Camera] | None = None
+        self.on_click: Callable[[float, float], None] | None = None
         self.at_home = False
         self.depth = 1.0
         self.largest_um = 1.0
@@ -180,9 +181,11 @@ class Stream:
             self._button = kind.removesuffix("ButtonPress")
             self._last, self._dragged = _place(event), False
         elif kind.endswith("ButtonRelease"):
-            self._button = self._last = None
+            last, self._button, self._last = self._last, None, None
             if self._dragged:
                 self._moved(done=True)
+            elif last is not None and kind.startswith("Left") and self.on_click is not None:
+                self.on_click(*self._from_middle(event))
         elif kind == "MouseMove" and self._button is not None:
             self._drag(event)
         elif kind in ("StartMouseWheel", "MouseWheel"):
@@ -224,6 +227,15 @@ class Stream:
             self.camera = cameras.turn(self.camera, right, up)
         self._dragged = True
         self._moved(done=False)
+
+    def _from_middle(self, event: dict[str, Any]) -> tuple[float, float]:
+        """A place in the pane under the pointer, to the right and up, in heights of the pane."""
+        x, y = _place(event)
+        wide = float(event.get("w") or self.size[0])
+        high = float(event.get("h") or self.size[1])
+        columns, rows = panes.arrangement(self.panes)
+        across, up = x / wide * columns % 1.0, y / high * rows % 1.0
+        return (across - 0.5) * (wide / columns) / (high / rows), up - 0.5
 
     def _moved(self, *, done: bool) -> None:
         assert self.camera is not None

@@ -82,7 +82,7 @@ def find_domains(
     count: int | None = None,
     *,
     smooth_um: float | None = None,
-    like: Labels | None = None,
+    like: npt.NDArray[np.integer[Any]] | None = None,
     seed: int = SEED,
     progress: Progress = silent,
 ) -> Domains:

@@ -22,8 +22,10 @@ from scipy.special import logsumexp, softmax
 from vortex_model.analysis.moments import check_shape, columns, grouped
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
+from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, silent
+from vortex_model.study import Study
 
 AXES = 32
 """Directions of the features that are kept."""
@@ -212,6 +214,26 @@ class Learner:
             volume[known] = column[order]
             target[order] = ndimage.gaussian_filter(volume, sigma, truncate=3.0)[known]
         return out
+
+
+def keep_labels(
+    study: Study,
+    name: str,
+    labels: npt.NDArray[np.integer[Any]],
+    grid: Grid,
+    classes: Mapping[int, str],
+) -> None:
+    """Keep labels (z, y, x), such as domains or a segmentation, as a label image of the study.
+
+    Raises
+    ------
+    VortexError
+        When the labels are of another shape than the lattice.
+    """
+    if labels.shape != grid.shape:
+        raise VortexError(f"The labels have {labels.shape} tokens (z, y, x), not {grid.shape}.")
+    source: Any = ArraySource(np.asarray(labels)[None], grid, (Channel(name),))
+    study.write_label(name, source, classes=classes)
 
 
 def class_summary(

@@ -15,12 +15,17 @@ from vortex_model.analysis.differential import Comparison, compare
 from vortex_model.analysis.domains import Domains, find_domains
 from vortex_model.analysis.profiles import region_genes
 from vortex_model.analysis.regions import Region
-from vortex_model.analysis.segmentation import FeatureSource, Learner, Segmentation, Stroke
+from vortex_model.analysis.segmentation import (
+    FeatureSource,
+    Learner,
+    Segmentation,
+    Stroke,
+    keep_labels,
+)
 from vortex_model.analysis.shapes import Shape
 from vortex_model.analysis.signatures import signature
 from vortex_model.errors import UnknownNameError
 from vortex_model.grid import Grid
-from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.prediction import Prediction
 from vortex_model.progress import Progress, silent
 
@@ -133,8 +138,7 @@ class Verbs(store.Study):
         classes: Mapping[int, str],
     ) -> None:
         """Keep labels (z, y, x), such as domains or a segmentation, as a label image."""
-        source: Any = ArraySource(np.asarray(labels)[None], grid, (Channel(name),))
-        self.write_label(name, source, classes=classes)
+        keep_labels(self, name, labels, grid, classes)
 
     # -- inner -----------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+const TALL = 26;
+export function render({ model }) {
+  let props = {}, stamp = null, order = [], sort = null, down = true, at = -1;
+  const title = make("b", {}), note = make("p", { class: "message" }), facts = make("dl", { class: "facts2" }), legend = make("div", { class: "key" });
+  const close = make("button", { type: "button", class: "iconbutton", title: "Close (Esc)", "aria-label": "Close", onclick: () => send("close") }, icon("cross"));
+  const search = make("input", { type: "text", placeholder: "Find a gene", "aria-label": "Find a gene in this table", spellcheck: "false" });
+  const save = make("button", { type: "button", class: "button", title: "Save the table as CSV", onclick: csv }, "CSV");
+  const heads = make("div", { class: "thead", role: "row" }), tall = make("div", { class: "tall", role: "rowgroup" });
+  const list = make("div", { class: "tbody", tabindex: "0", role: "table", "aria-label": "Genes" }, tall);
+  const plot = volcano((name) => send("gene", name));
+  const busy = make("p", { class: "message busyline", role: "status" });
+  const root = make("section", { class: "v-answer", role: "dialog", "aria-label": "Answer", hidden: true },
+    make("header", {}, title, close), busy, note, facts, legend, plot.root, make("div", { class: "tools2" }, search, save), heads, list);
+  const width = () => `minmax(84px, 1fr) repeat(${(props.columns ?? []).length}, 62px)`;
+  function arrange() {
+    const wanted = search.value.trim().toLowerCase(), column = (props.columns ?? []).find((c) => c.name === sort);
+    order = []; (props.genes ?? []).forEach((g, i) => { if (!wanted || g.toLowerCase().includes(wanted)) order.push(i); });
+    const worst = down ? -Infinity : Infinity;
+    if (column) order.sort((a, b) => { const p = column.values[a] ?? worst, q = column.values[b] ?? worst; return down ? q - p : p - q; });
+    else if (sort === "gene") order.sort((a, b) => (props.genes[a] < props.genes[b] ? -1 : 1) * (down ? -1 : 1));
+    tall.style.height = `${order.length * TALL}px`;
+    paint();
+  }
+  function paint() {
+    const first = Math.max(0, Math.floor(list.scrollTop / TALL) - 4), last = Math.min(order.length, first + Math.ceil(list.clientHeight / TALL) + 8);
+    tall.replaceChildren(...order.slice(first, last).map((i, k) => {
+      const gene = props.genes[i], unsure = props.sure && !props.sure[i];
+      const row = make("div", { class: `trow${gene === props.gene ? " on" : ""}${unsure ? " unsure" : ""}`, role: "row", "data-gene": gene, title: unsure ? `${gene}: how well it is predicted is not surely better than chance` : gene, onclick: () => send("gene", gene) },
+        make("span", { class: "name", role: "cell" }, unsure ? "? " : "", gene), ...props.columns.map((c) => make("span", { class: "number", role: "cell" }, told(c, i))));
+      row.style.top = `${(first + k) * TALL}px`; row.style.gridTemplateColumns = width();
+      return row;
+    }));
+  }
+  function told(column, i) {
+    const v = column.values[i];
+    if (v == null) return "–";
+    return column.small ? (v < 0.001 ? v.toExponential(0) : v.toFixed(3)) : v.toFixed(column.digits ?? 2);
+  }
+  function head() {
+    const cell = (name, label, hint) => make("button", { type: "button", class: `tab${sort === name ? " on" : ""}`, title: `${hint ?? label}; click to sort`, "aria-label": `Sort by ${hint ?? label}`,
+      onclick: () => { down = sort === name ? !down : !(props.columns.find((c) => c.name === name)?.small || name === "gene"); sort = name; head(); list.scrollTop = 0; arrange(); } }, label, sort === name ? (down ? " ↓" : " ↑") : "");
+    heads.style.gridTemplateColumns = width();
+    heads.replaceChildren(cell("gene", "Gene"), ...props.columns.map((c) => cell(c.name, c.label, c.hint)));
+  }
+  function csv() {
+    const quote = (v) => /[",\n]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v;
+    const rows = [["gene", ...props.columns.map((c) => c.name), ...(props.sure ? ["reliable"] : [])].join(",")];
+    for (const i of order) rows.push([quote(props.genes[i]), ...props.columns.map((c) => c.values[i] ?? ""), ...(props.sure ? [props.sure[i]] : [])].join(","));
+    const link = make("a", { href: URL.createObjectURL(new Blob([rows.join("\n") + "\n"], { type: "text/csv" })), download: `${props.file ?? "genes"}.csv` });
+    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+  function fit() {
+    const view = document.querySelector(".slot.view")?.getBoundingClientRect();
+    if (!view || !view.width) return;
+    Object.assign(root.style, { left: `${view.left + 12}px`, top: `${view.top + 12}px`, height: `${view.height - 24}px`, width: `${Math.max(300, Math.min(430, view.width - 24))}px` });
+  }
+  search.addEventListener("input", () => { list.scrollTop = 0; arrange(); });
+  list.addEventListener("scroll", paint);
+  new ResizeObserver(() => { fit(); paint(); }).observe(document.querySelector(".slot.view"));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !root.hidden) send("close"); });
+  const send = bind(model, (next) => {
+    props = next; fit();
+    root.hidden = !props.open;
+    const fresh = props.stamp !== stamp, again = fresh && props.kind === root.dataset.kind; stamp = props.stamp;
+    root.dataset.kind = props.kind ?? "";
+    title.textContent = props.title ?? ""; note.textContent = props.note ?? ""; busy.textContent = props.busy ?? "";
+    facts.replaceChildren(...(props.facts ?? []).map(([label, value, hint]) => make("div", { title: hint ?? "" }, make("dt", {}, label), make("dd", {}, value))));
+    legend.replaceChildren(...(props.legend ?? []).map(([colour, label, value]) => { const i = make("i"); i.style.background = colour; return make("span", {}, i, label, make("em", {}, value)); }));
+    const some = (props.genes ?? []).length > 0;
+    for (const part of [heads, list, search.parentNode]) part.hidden = !some;
+    plot.root.hidden = !props.plot;
+    if (fresh) {
+      if (!again) { sort = null; search.value = ""; list.scrollTop = 0; }
+      if (sort === null) { sort = props.sort; down = props.down ?? true; }  // none yet while it was being worked out
+      if (some) { head(); arrange(); }
+      if (props.plot) plot.draw(props);
+    } else if (some) { paint(); if (props.plot) plot.draw(props); }
+    hook({ answer: props.open ? (props.busy ? "busy" : props.kind) : null, answerRows: props.open ? (props.genes ?? []).length : null, answerStamp: props.open ? props.stamp : null });
+  });
+  return root;
+}
