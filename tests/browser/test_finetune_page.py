@@ -7,11 +7,12 @@ import pytest
 from small_checkpoint import small
 from visiting import Running, Visitor, running
 
-from vortex_model.encoders import forget, remember
+from vortex_model.encoders import available, forget, remember
 from vortex_model.phantom import PhantomSpec, make_phantom
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_model.training.finetune import finetune
+from vortex_model.training.versions import compare, summary
 
 XY = '[data-slice="xy"]'
 SAID = ".v-finetune [role=status]"
@@ -74,7 +75,7 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     # features are there now: five genes by name take seconds
     names = [str(g) for g in Prediction.load(phantom_study(phantom_server)).genes.index[:5]]
     start(visitor, "names", ", ".join(names), "knn")
-    visitor.wait_said("genes", "5")
+    visitor.page.wait_for_function("document.body.dataset.genes === '5'", timeout=120_000)
     visitor.settle()
     assert visitor.said("prediction") != made
     assert {
@@ -95,9 +96,15 @@ def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_resto
     page = visitor.page
     page.get_by_role("tab", name="Fine-tune").click()
     offered = page.get_by_label("Encoder", exact=True).locator("option").all_inner_texts()
-    assert offered[0] == "Texture" and "UNI" in offered
+    assert offered[0] == "Texture" and {"Learned", "UNI"} <= set(offered)
+    encoder, about = page.get_by_label("Encoder", exact=True), page.locator(".v-finetune .about")
+    encoder.select_option("learned")
+    title = next(row.title for row in available() if row.name == "learned")
+    assert title[1:] in about.inner_text() and "first time" in about.inner_text()
+    encoder.select_option("texture")
+    assert "seconds" in about.inner_text() and "first time" not in about.inner_text()
     page.get_by_label("Mode", exact=True).select_option("full")
-    assert page.get_by_label("Encoder", exact=True).locator("option").all_inner_texts() == ["UNI"]
+    assert encoder.locator("option").all_inner_texts() == ["UNI"]
     start(visitor, "hvg:250", predictor="ridge")
     page.wait_for_function("+document.body.dataset.curve >= 2", timeout=120_000)
     assert "Held-out r by epoch" in page.locator(".curve figcaption").inner_text()
@@ -113,20 +120,30 @@ def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_resto
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(1500)
             page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/finetune-{width}.png")
+            page.locator(".versions li").last.scroll_into_view_if_needed()
+            page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/finetune-{width}-end.png")
         page.set_viewport_size({"width": 1440, "height": 900})
     made = visitor.said("prediction")
     shown = page.locator(f'.versions li[data-id="{made}"]')
     assert "full" in shown.inner_text() and "on" in shown.get_attribute("class")
     old = page.locator(f'.versions li[data-id="{before}"]')
     old.get_by_role("button", name="Compare").click()
-    page.get_by_text("Shown here: mean r").wait_for()
+    told = old.get_by_text("the shown one")
+    told.wait_for()
+    numbers = summary(compare(study, made, before))
+    assert f"Mean r {numbers['second']:.3f}" in told.inner_text()
+    assert f"{numbers['difference']:+.3f} over {numbers['genes']} genes" in told.inner_text()
     old.get_by_role("button", name="Show").click()
     visitor.wait_said("prediction", before)
     visitor.wait_said("genes", "20")
     page.locator(f'.versions li.on[data-id="{before}"]').wait_for()
     assert Study.open(study.path).current_prediction == before
     count = int(visitor.said("versions"))
-    page.locator(f'.versions li[data-id="{made}"]').get_by_role("button", name="Delete").click()
+    delete = page.locator(f'.versions li[data-id="{made}"]').get_by_role("button", name="Delete")
+    delete.click()
+    assert delete.inner_text() == "Delete for good?"
+    assert made in Study.open(study.path).derived_ids("predictions")
+    delete.click()
     visitor.wait_said("versions", str(count - 1))
     assert made not in Study.open(study.path).derived_ids("predictions")
 

@@ -5,36 +5,43 @@ export function render({ model }) {
   const names = make("input", { type: "text", placeholder: "EPCAM, VIM, ACTA2", "aria-label": "Gene names", spellcheck: "false", hidden: true });
   const predictor = make("select", { "aria-label": "Predictor" });
   const mode = make("select", { "aria-label": "Mode" }), encoder = make("select", { "aria-label": "Encoder" });
-  const more = make("div", { class: "message" });
+  const about = make("p", { class: "faint small about" });
   const go = make("button", { type: "button", class: "button primary" }, "Fine-tune");
   const cancel = make("button", { type: "button", class: "button", hidden: true }, "Cancel");
   const bar = make("i"), progress = make("div", { class: "progress", role: "progressbar", "aria-label": "Fine-tuning", hidden: true }, bar);
   const message = make("div", { class: "message", role: "status", "aria-live": "polite" });
-  const curve = make("figure", { class: "curve", hidden: true }), change = make("div", { class: "message" });
+  const curve = make("figure", { class: "curve", hidden: true });
   const kept = make("ul", { class: "versions", "aria-label": "Versions" });
   const label = (text) => make("span", { class: "label" }, text);
+  const stack = make("div", { class: "stack" }, encoder, about);
   const form = make("div", { class: "grid" }, label("Sections"), sections, label("Genes"), make("div", { class: "stack" }, panel, names),
-    label("Mode"), mode, label("Encoder"), encoder, label("Predictor"), predictor);
-  const root = make("section", { class: "form v-finetune" }, form, more, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept, change);
+    label("Mode"), mode, label("Encoder"), stack, label("Predictor"), predictor);
+  const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept);
   const option = ([value, text]) => make("option", { value }, text);
   panel.append(...[["hvg:1000", "1,000 most variable"], ["hvg:250", "250 most variable"], ["top:1000", "1,000 most expressed"], ["all", "All that were found"], ["names", "These names …"]].map(option));
-  mode.append(...[["fast", "Fast: seconds"], ["full", "Full: tune the encoder, minutes"]].map(option));
+  mode.append(...[["fast", "Fast: encoder as it is"], ["full", "Full: tune it too"]].map(option));
   panel.addEventListener("change", () => { names.hidden = panel.value !== "names"; if (!names.hidden) names.focus(); });
-  mode.addEventListener("change", offer);
+  mode.addEventListener("change", offer); encoder.addEventListener("change", tell);
   go.addEventListener("click", () => send("finetune", {
     sections: [...sections.querySelectorAll("input:checked")].map((i) => i.value),
     panel: panel.value === "names" ? names.value : panel.value, predictor: predictor.value, mode: mode.value, encoder: encoder.value || "texture" }));
   cancel.addEventListener("click", () => send("cancel", true));
 
   function offer() {
-    const full = mode.value === "full", known = props.encoders ?? [], before = encoder.value;
-    const some = known.filter(([name]) => !full || (props.tunable ?? []).includes(name));
-    encoder.replaceChildren(...some.map(option));
-    if (some.some(([name]) => name === before)) encoder.value = before;
-    encoder.hidden = !some.length; encoder.previousSibling.hidden = !some.length;
-    more.textContent = full && !some.length ? props.more ?? "" : "";
+    const full = mode.value === "full", before = encoder.value;
+    const some = (props.encoders ?? []).filter((row) => !full || row.tunable);
+    encoder.replaceChildren(...some.map((row) => option([row.name, row.label])));
+    if (some.some((row) => row.name === before)) encoder.value = before;
+    encoder.hidden = !some.length;
     const job = props.job;
     go.disabled = full && !some.length && !(job && job.phase === "running");
+    tell();
+  }
+
+  function tell() {
+    // what the choice costs: the words come from the registry of encoders
+    const row = (props.encoders ?? []).find((one) => one.name === encoder.value && !encoder.hidden);
+    about.textContent = row ? (mode.value === "full" ? row.full : row.fast) : props.more ?? "";
   }
 
   function draw(points) {
@@ -50,14 +57,28 @@ export function render({ model }) {
       + `<figcaption>Held-out r by epoch: ${number(values[values.length - 1], 3)} now, best ${number(best[1], 3)} at ${best[0]}</figcaption>`;
   }
 
-  function version(row, active) {
-    const what = `${row.made.slice(0, 16).replace("T", " ")} · ${row.mode} · ${row.encoder} · ${row.predictor}`;
-    const button = (text, name) => make("button", { type: "button", class: "tab", disabled: active, onclick: () => send(name, row.id) }, text);
-    return make("li", { class: row.current ? "on" : "", "data-id": row.id, title: `${row.id} · ${row.panel} · from ${row.sections.join(", ")}` },
-      make("span", {}, make("b", {}, what), make("small", {}, `${row.genes.toLocaleString("en")} genes · mean r ${number(row.reliability, 3)} · ${row.sections.join(", ")}`)),
-      row.current ? make("small", {}, "shown") : make("span", { class: "acts" }, button("Show", "restore"), button("Compare", "compare"), button("Delete", "delete")));
+  function remove(id) {
+    // the second click deletes: there is no way back
+    const button = make("button", { type: "button", class: "tab", onclick: () => {
+      if (button.dataset.sure) { send("delete", id); return; }
+      button.dataset.sure = "1"; button.textContent = "Delete for good?";
+      setTimeout(() => { delete button.dataset.sure; button.textContent = "Delete"; }, 4000);
+    } }, "Delete");
+    return button;
   }
 
+  function version(row) {
+    const shown = row.id === props.shown;
+    const what = `${row.mode} · ${row.encoder} · ${row.predictor}`;
+    const button = (text, name) => make("button", { type: "button", class: "tab", onclick: () => send(name, row.id) }, text);
+    const facts = `${row.made.slice(0, 16).replace("T", " ")} · ${row.genes.toLocaleString("en")} genes · mean r ${number(row.reliability, 3)}`;
+    const change = props.change?.[0] === row.id && !shown ? make("p", { class: "message" }, props.change[1]) : null;
+    return make("li", { class: shown ? "on" : "", "data-id": row.id, title: `Version ${row.id}: ${row.panel}, learned from ${row.sections.join(", ")}` },
+      make("span", {}, make("b", {}, what), make("small", {}, `${facts} · ${row.sections.join(", ")}`)),
+      make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), remove(row.id)])), change);
+  }
+
+  let listed = null;
   const send = bind(model, (next) => {
     props = next;
     const have = props.sections ?? [];
@@ -77,8 +98,10 @@ export function render({ model }) {
     message.textContent = job ? (active ? `${Math.round(job.fraction * 100)} % · ${job.message}` : job.message) : props.note ?? "";
     message.classList.toggle("error", job?.phase === "failed");
     draw(job?.curve ?? []);
-    kept.replaceChildren(...(props.versions ?? []).map((row) => version(row, active)));
-    kept.hidden = (props.versions ?? []).length < 1; change.textContent = props.change ?? "";
+    const rows = props.versions ?? [], list = JSON.stringify([rows, props.shown, props.change]);
+    if (list !== listed) { listed = list; kept.replaceChildren(...rows.map(version)); }
+    kept.hidden = !rows.length;
+    for (const node of kept.querySelectorAll("button")) node.disabled = !!active;
     for (const node of form.querySelectorAll("input,select")) node.disabled = !!active;
     hook({ job: job?.phase, curve: job?.curve?.length || null, versions: props.versions?.length });
   });

@@ -38,11 +38,21 @@ class FineTune(Piece):
         assert session.data is not None
         offered = await session.run(partial(facts.finetune_choices, session.data))
         offered |= await session.run(partial(choices.encoder_choices, session.data))
-        self.show(**offered, job=None, wanted=session.state.prediction is None)
-        await self._list()
+        self.show(
+            **offered,
+            job=None,
+            wanted=session.state.prediction is None,
+            shown=session.state.prediction,
+        )
+        session.spawn(self._list())  # the picture need not wait for it
 
-    async def _list(self, change: str | None = None) -> None:
-        """The versions, and what was said of two of them."""
+    def follow(self, changed: set[str]) -> None:
+        """Say which version is shown."""
+        if "prediction" in changed:
+            self.show(shown=self._session.state.prediction)
+
+    async def _list(self, change: tuple[str, str] | None = None) -> None:
+        """The versions, and what was said of one of them: its id, and how it differs."""
         session = self._session
         if session.data is not None:
             rows = await session.run(partial(choices.version_rows, session.data))
@@ -69,7 +79,7 @@ class FineTune(Piece):
         shown = session.state.prediction
         if session.data is not None and shown is not None:
             work = partial(choices.version_change, session.data, shown, name)
-            await self._list(await session.run(work))
+            await self._list((name, await session.run(work)))
 
     def _start(self, wish: Any) -> None:
         if self._session.data is not None and isinstance(wish, dict):
