@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -259,13 +260,51 @@ def test_what_is_said_of_a_spot_does_not_depend_on_its_own_block(study, spots, p
     assert np.abs(said[0][rest] - said[1][rest]).max() > 1e-4
 
 
-def test_time_that_runs_out_ends_training_and_is_recorded(study, spots, planes, tuned):
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the test moves on."""
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+        def slow(self, seconds):
+            """A progress by which each step takes so long: seconds by a message's first word."""
+
+            def told(fraction, message):
+                self.now += seconds.get(str(message).split()[0], 0.0)
+
+            return told
+
+    made = Clock()
+    for module in ("full", "blockwise"):
+        monkeypatch.setattr(f"vortex_model.training.{module}.time", made)
+    monkeypatch.setattr("vortex_model.training.blockwise.BATCH", 8)
+    return made
+
+
+def test_time_that_runs_out_ends_training_and_is_recorded(study, spots, planes, tuned, clock):
     sample, genes, features = spots
-    settings = Settings(**{**QUICK, "minutes": 1e-6, "seed": 5})
-    made = tune(study, sample, genes, features, planes, rank=4, settings=settings)
-    record = study.derived("models", made.id).attrs["model"]
+    settings = Settings(**{**QUICK, "seed": 5})
+    slow = clock.slow({"reading": 2.0, "epoch": 30.0})
+    tune_it = partial(tune, study, sample, genes, features, planes, rank=4, settings=settings)
+    record = study.derived("models", tune_it(progress=slow).id).attrs["model"]
     assert record["stopped"] == "budget" and len(record["curve"]) == 1
-    assert record["places"] <= 200 < study.derived("models", tuned[0].id).attrs["model"]["places"]
+    free = study.derived("models", tuned[0].id).attrs["model"]
+    assert record["views"] < free["views"] and record["places"] < free["places"]
+
+
+def test_an_encoder_that_is_too_slow_is_refused_at_once_with_the_time_it_needs(
+    study, spots, planes, clock
+):
+    sample, genes, features = spots
+    settings = Settings(**{**QUICK, "seed": 6})
+    told = clock.slow({"reading": 60.0})
+    with pytest.raises(VortexError, match=r"about \d+ minutes here .* --minutes \d+"):
+        tune(study, sample, genes, features, planes, rank=4, settings=settings, progress=told)
+    assert clock.now < 200
 
 
 def test_cancel_keeps_nothing(study, spots, planes):
@@ -310,7 +349,7 @@ def test_a_prediction_of_full_fine_tuning_lands_in_the_study(study, block):
         panel="all",
         encoder=f"vortex:{block}",
         mode="full",
-        minutes=0.02,
+        minutes=0.5,
         progress=lambda f, m: told.append(f),
     )
     made = Prediction.load(study, name)
@@ -324,7 +363,7 @@ def test_a_prediction_of_full_fine_tuning_lands_in_the_study(study, block):
         for p in (made, plain)
     ]
     assert kinds[0]["BRIGHT"] > kinds[0]["FLAT"] + 0.1
-    # an encoder with random weights, tuned for a second: the others still carry the fit
+    # an encoder with random weights, tuned for some seconds: the others still carry the fit
     assert (kinds[0] - kinds[1]).abs().max() < 0.1
 
 

@@ -29,8 +29,12 @@ BATCH = 32
 MOST_PLACES, LEAST_PLACES = 2500, 200
 """At so many places the tuned networks look; in between, they are interpolated."""
 MEAN_SPOTS = 400
-LATTICE_SHARE = 0.4
-"""Part of the time that may go into those places; fewer are taken where it would be more."""
+READ_SHARE, LATTICE_SHARE = 0.2, 0.35
+"""Parts of the time that may go into more than one view of each spot, and into those places."""
+JUDGED_S = 5.0
+"""After so long it is plain whether the time will do."""
+PASSES = 3
+"""Reading the spots once and learning from them once takes about as long as reading so often."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Blockwise:
         The epoch that is kept; why no more were tried: patience, epochs or budget.
     affordable
         At how many places the time allows to predict.
+    views
+        How many turns and flips of each spot were learned from.
     """
 
     def __init__(
@@ -123,7 +129,7 @@ class Blockwise:
         self.held: Floats = np.zeros((len(sample.places), basis.rank))
         self.curve: list[tuple[int, float]] = []
         self.best, self.stopped = 0, "epochs"
-        self.affordable = MOST_PLACES
+        self.affordable, self.views = MOST_PLACES, 0
         self._kept: list[dict[str, Tensor]] = []
         self._means: list[Tensor] = []
 
@@ -136,14 +142,9 @@ class Blockwise:
             When tuning began, by the monotonic clock.
         """
         settings = self._settings
-        points = self._sample.places.points_um
-        begun = time.monotonic()
-        hidden = self._remember(points, part(progress, 0.0, 0.25))
-        # The last blocks run once for each network, which about doubles what a crop takes.
-        each = 2 * (time.monotonic() - begun) / (len(hidden) * len(points))
         budget = 60 * settings.minutes
-        self.affordable = int(np.clip(LATTICE_SHARE * budget / each, LEAST_PLACES, MOST_PLACES))
-        deadline = started + budget - each * self.affordable
+        hidden, each = self._remember(part(progress, 0.0, 0.25), budget)
+        deadline = started + (1 - LATTICE_SHARE) * budget
         optimisers = [
             torch.optim.AdamW(
                 [p for p in tail.parameters() if p.requires_grad],
@@ -176,6 +177,8 @@ class Blockwise:
             if time.monotonic() + took > deadline:
                 self.stopped = "budget"
                 break
+        left = started + budget - time.monotonic()
+        self.affordable = int(np.clip(left / each, LEAST_PLACES, MOST_PLACES))
         for tail, state in zip(self._tails, self._kept, strict=True):
             load_trained(tail, state)
             tail.eval()
@@ -219,9 +222,32 @@ class Blockwise:
                 own = slice(first, first + BATCH)
                 yield numbers[own], self._trunk.hidden(crops[own])
 
-    def _remember(self, points_um: Floats, progress: Progress) -> Tensor:
-        """Hidden tokens of the spots' views, (views, n, tokens, width), half precision."""
-        trunk, count = self._trunk, len(points_um)
+    def _remember(self, progress: Progress, budget: float) -> tuple[Tensor, float]:
+        """Hidden tokens of the spots' views, and the seconds that predicting a place will take.
+
+        Returns
+        -------
+        tuple
+            (views, n, tokens, width), half precision: at least one view, and more of them as
+            memory and time allow. A place takes longer than a view: all networks look at it.
+        """
+        points = self._sample.places.points_um
+        count = len(points)
+        most = self._room(count)
+        begun = time.monotonic()
+        views: list[Tensor] = []
+        while len(views) < most:
+            share = part(progress, len(views) / most, (len(views) + 1) / most)
+            views.append(self._view(len(views), share, budget if not views else None))
+            took = time.monotonic() - begun
+            if took * (1 + 1 / len(views)) > READ_SHARE * budget:
+                break
+        self.views = len(views)
+        return torch.stack(views), 2 * took / (len(views) * count)
+
+    def _room(self, count: int) -> int:
+        """How many views of all spots memory holds."""
+        trunk = self._trunk
         each = 2 * count * trunk.tokens * trunk.width
         views = int(np.clip(CACHE_BYTES // each, 0, VIEWS))
         if views == 0:
@@ -230,19 +256,40 @@ class Blockwise:
                 f"{count:,} spots are too many for full fine-tuning with {trunk.name}; at most "
                 f"{most:,}. Choose fewer sections, or --mode fast."
             )
+        return views
+
+    def _view(self, view: int, progress: Progress, budget: float | None) -> Tensor:
+        """Hidden tokens of one view of each spot, (n, tokens, width), half precision."""
+        trunk, points = self._trunk, self._sample.places.points_um
+        count, done, warm, begun = len(points), 0, 0, 0.0
         kept = torch.zeros(
-            views, count, trunk.tokens, trunk.width, dtype=torch.float16, device=trunk.device
+            count, trunk.tokens, trunk.width, dtype=torch.float16, device=trunk.device
         )
-        done = 0
-        for numbers, crops in trunk.crops(points_um):
-            for view in range(views):
-                for first in range(0, len(numbers), BATCH):
-                    own = slice(first, first + BATCH)
-                    turned = trunk.view(crops[own], view)
-                    kept[view, torch.from_numpy(numbers[own])] = trunk.hidden(turned).half()
-            done += len(numbers)
-            progress(done / count, f"reading spot {done:,} of {count:,}")
+        for numbers, crops in trunk.crops(points):
+            for first in range(0, len(numbers), BATCH):
+                own = slice(first, first + BATCH)
+                turned = trunk.view(crops[own], view)
+                kept[torch.from_numpy(numbers[own])] = trunk.hidden(turned).half()
+                done += len(numbers[own])
+                if warm == 0:  # the first batch waits for libraries
+                    warm, begun = done, time.monotonic()
+                elif budget is not None and time.monotonic() - begun > JUDGED_S:
+                    self._refuse_if_slow((time.monotonic() - begun) / (done - warm), budget)
+                    budget = None
+                progress(done / count, f"reading spot {done:,} of {count:,}, view {view + 1}")
         return kept
+
+    def _refuse_if_slow(self, each: float, budget: float) -> None:
+        """Say at once that the time will not do, where ``each`` view takes so many seconds."""
+        count = len(self._sample.places)
+        least = each * (PASSES * count + 2 * LEAST_PLACES)
+        if least > budget:
+            raise VortexError(
+                f"Full fine-tuning with {self._trunk.name} would take about "
+                f"{least / 60:.0f} minutes here ({count:,} spots, {each:.2g} s each), more than "
+                f"the {budget / 60:.3g} that it may. Use a GPU, fewer sections, a smaller "
+                f"encoder or mode fast; in a terminal, --minutes {np.ceil(1.2 * least / 60):.0f}."
+            )
 
     def _epoch(
         self, number: int, epoch: int, hidden: Tensor, optimiser: torch.optim.Optimizer

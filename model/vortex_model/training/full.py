@@ -120,6 +120,7 @@ def tune(
         "curve": [[step, value] for step, value in run.curve],
         "best": run.best,
         "stopped": run.stopped,
+        "views": run.views,
         "places": len(index),
         "seconds": round(time.monotonic() - started, 1),
     }
