@@ -27,7 +27,10 @@ from vortex_model.study import Modality, StudyInfo
 
 VERSION = 1
 IMAGE_FORMATS = ("tiff", "ome-tiff", "ome-zarr", "nrrd", "nifti", "metaimage", "npy", "picture")
-SECTION_FORMATS = ("legacy-st", "table", "space-ranger", "h5ad", "spatialdata")
+SECTION_FORMATS = (
+    "legacy-st", "table", "space-ranger", "xenium", "transcripts", "h5ad", "spatialdata",
+)  # fmt: skip
+BINNED = ("xenium", "transcripts")
 ROLES: tuple[str, ...] = get_args(Role)
 PALETTE = ("FFFFFF", "00FFFF", "FF00FF", "FFFF00", "00FF00", "FF8000", "0080FF")
 MAX_SPACING_UM = 20_000.0
@@ -46,6 +49,8 @@ SECTION_FILES: dict[str, dict[str, tuple[str, bool]]] = {
         "genes": ("gene names, one a line, for .npz and .mtx", False),
     },
     "space-ranger": {"path": ("the 'outs' folder", True)},
+    "xenium": {"path": ("Xenium's output folder", True)},
+    "transcripts": {"path": ("the table of transcripts: .csv, .csv.gz, .tsv or .parquet", True)},
     "h5ad": {"path": ("the .h5ad file", True)},
     "spatialdata": {"path": ("the SpatialData .zarr folder", True)},
 }
@@ -403,6 +408,10 @@ def _section(fields: Fields, paths: Paths, planes: list[str], serial: bool) -> S
         duplicate_genes=fields.choice("duplicate_genes", ("error", "sum"), "error"),
         off_image=fields.choice("off_image", ("error", "drop"), "error"),
         unplaced=fields.choice("unplaced", ("error", "drop"), "error"),
+        bin_um=fields.number("bin_um", above=0.0, most=5000.0, what="um"),
+        min_quality=fields.number("min_quality"),
     )
+    if form not in BINNED and (spec.bin_um is not None or spec.min_quality is not None):
+        fields.add(f"'bin_um' and 'min_quality' are for {' and '.join(BINNED)}. Take them out.")
     fields.end()
     return spec

@@ -19,7 +19,9 @@ from vortex_model.io.spatialdata import read_spatialdata
 from vortex_model.io.spec import SectionSpec
 from vortex_model.io.st_legacy import read_legacy
 from vortex_model.io.st_table import read_st_table
+from vortex_model.io.transcripts import read_transcripts
 from vortex_model.io.transform import Transform
+from vortex_model.io.xenium import read_xenium
 
 Points = npt.NDArray[np.float64]
 
@@ -27,6 +29,8 @@ READERS: dict[str, Callable[[SectionSpec], Spots]] = {
     "legacy-st": read_legacy,
     "table": read_st_table,
     "space-ranger": read_space_ranger,
+    "xenium": read_xenium,
+    "transcripts": read_transcripts,
     "h5ad": read_h5ad,
     "spatialdata": read_spatialdata,
 }
@@ -79,7 +83,10 @@ def read_section(
     before = len(problems.found)
     check_spots(spots, spec.where, problems, spec.duplicate_genes)
     if plane_shape is not None and len(problems.found) == before:
-        _on_image(spots, spec, plane_shape, problems)
+        pixel = plane_um_per_pixel or (1.0, 1.0)
+        own = spec.um_per_unit
+        pixels = (own / pixel[0], own / pixel[1]) if own else (1.0, 1.0)
+        _on_image(spots, spec, plane_shape, pixels, problems)
     unit = _unit(spots, spec, plane_um_per_pixel, problems)
     diameter = spec.spot_diameter_um or spots.spot_diameter_um
     if diameter is None:
@@ -131,8 +138,14 @@ def _unit(
     return None
 
 
-def _on_image(spots: Spots, spec: SectionSpec, shape: tuple[int, int], problems: Problems) -> None:
-    x, y = spots.places[:, 0], spots.places[:, 1]
+def _on_image(
+    spots: Spots,
+    spec: SectionSpec,
+    shape: tuple[int, int],
+    scale: tuple[float, float],
+    problems: Problems,
+) -> None:
+    x, y = spots.places[:, 0] * scale[1], spots.places[:, 1] * scale[0]
     inside = (x >= -0.5) & (x <= shape[1] - 0.5) & (y >= -0.5) & (y <= shape[0] - 0.5)
     if inside.all():
         return

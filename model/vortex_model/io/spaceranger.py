@@ -119,7 +119,7 @@ def _counts(outs: Path) -> tuple[sp.csr_matrix, list[str], list[str], list[str]]
     file = outs / "filtered_feature_bc_matrix.h5"
     folder = outs / "filtered_feature_bc_matrix"
     if file.is_file():
-        return _counts_h5(file)
+        return counts_h5(file)
     if folder.is_dir():
         return _counts_mtx(folder)
     hd = sorted(p.name for p in (outs / "binned_outputs").glob("square_*"))
@@ -134,7 +134,14 @@ def _counts(outs: Path) -> tuple[sp.csr_matrix, list[str], list[str], list[str]]
     )
 
 
-def _counts_h5(path: Path) -> tuple[sp.csr_matrix, list[str], list[str], list[str]]:
+def counts_h5(path: Path) -> tuple[sp.csr_matrix, list[str], list[str], list[str]]:
+    """Counts (spots, genes) of 10x's HDF5 matrix, barcodes, ids and symbols; genes alone.
+
+    Raises
+    ------
+    VortexError
+        When the file is no such matrix.
+    """
     try:
         with h5py.File(path) as file:
             group: Any = file["matrix"]
@@ -147,7 +154,7 @@ def _counts_h5(path: Path) -> tuple[sp.csr_matrix, list[str], list[str], list[st
         matrix = sp.csc_matrix(parts, shape=(rows, cols))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise VortexError(
-            f"{path} is no Space Ranger matrix, or is damaged ({error}). Copy it again."
+            f"{path} is no matrix of 10x Genomics, or is damaged ({error}). Copy it again."
         ) from error
     return _genes_only(sp.csr_matrix(matrix.T), barcodes, ids, symbols, kinds == "Gene Expression")
 

@@ -134,6 +134,8 @@ class SectionSpec:
     duplicate_genes: str
     off_image: str
     unplaced: str
+    bin_um: float | None = None
+    min_quality: float | None = None
 
 
 @dataclass(frozen=True)
