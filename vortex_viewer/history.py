@@ -12,8 +12,8 @@ TOGETHER_S = 0.8
 """Changes of the same thing that follow each other faster than this are one step: a drag."""
 LONGEST = 200
 DRAGGED = {
-    "camera", "crop_um", "cursor_um", "depth", "doubt", "level", "morphology", "opacity", "others",
-    "ramp", "threshold", "window",
+    "camera", "crop_um", "cursor_um", "depth", "doubt", "level", "morphology", "oblique", "opacity",
+    "others", "ramp", "threshold", "window", "zoom",
 }  # fmt: skip
 """What changes in a drag; anything else is a step each time."""
 

@@ -151,6 +151,17 @@ def _camera(text: str) -> dict[str, Any]:
     return {"focal": v[:3], "back": v[3:6], "up": v[6:9], "height_um": v[9]}
 
 
+def _zoom_text(value: Mapping[str, Any]) -> str:
+    return _numbers([value["um_per_pixel"], value["centre"]])
+
+
+def _zoom(text: str) -> dict[str, Any]:
+    v = _floats(text)
+    if len(v) != 4:
+        raise ValueError(text)
+    return {"um_per_pixel": v[0], "centre": v[1:]}
+
+
 def _layers_text(value: list[dict[str, Any]]) -> str:
     made = []
     for one in value:
@@ -183,12 +194,13 @@ _PAIRS: Codec = (_numbers, _pairs)
 CODECS: dict[str, Codec] = {
     **dict.fromkeys(("study", "prediction", "gene", "palette", "preset", "mode"), _TEXT),
     **dict.fromkeys(("colour", "together", "layout"), _TEXT),
-    **dict.fromkeys(("spots", "planes", "hold", "shared", "turning", "bar"), _FLAG),
+    **dict.fromkeys(("spots", "planes", "hold", "shared", "turning", "bar", "stained"), _FLAG),
     **dict.fromkeys(("opacity", "threshold", "morphology", "depth"), _NUMBER),
     **dict.fromkeys(("level", "trusted", "doubt"), _NUMBER),
-    **dict.fromkeys(("window", "cursor_um"), _POINTS),
+    **dict.fromkeys(("window", "cursor_um", "oblique"), _POINTS),
     **dict.fromkeys(("crop_um", "ramp"), _PAIRS),
     "camera": (_camera_text, _camera),
+    "zoom": (_zoom_text, _zoom),
     "others": (_layers_text, _layers),
 }
 """How a field is written; any other field is written as JSON."""

@@ -23,7 +23,7 @@ COLOURS = {"orange": "#f0a020", "blue": "#4fb0f0", "green": "#10b080", "pink": "
 PRESETS = {"2-98": (2.0, 98.0), "50-98": (50.0, 98.0), "full": (0.0, 100.0)}
 """Windows by percentile of the gene in tissue."""
 TOGETHER = ("mixed", "beside", "difference")
-LAYOUTS = ("column", "four", "view", "xy", "xz", "yz")
+LAYOUTS = ("column", "four", "view", "xy", "xz", "yz", "oblique")
 MODES = ("composite", "maximum", "surface")
 MOST_GENES = 4
 Range = tuple[float, float]
@@ -63,6 +63,18 @@ class Layer:
     def __post_init__(self) -> None:
         _check_colour(self.colour)
         _check_window(self.window)
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """What all slices show alike: micrometres a pixel, and the point in the middle (x, y, z)."""
+
+    um_per_pixel: float
+    centre: Point
+
+    def __post_init__(self) -> None:
+        good = math.isfinite(self.um_per_pixel) and self.um_per_pixel > 0
+        _check(good, "zoom", self.um_per_pixel, "micrometres a pixel above 0")
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,13 @@ class ViewState:
         Whether the block turns by itself.
     bar
         Whether scale bars are shown.
+    oblique
+        By how many degrees the oblique slice is turned about x and about y, out of the XY slice
+        and about the crosshair; no oblique slice when None.
+    zoom
+        The one zoom of all slices; each has its own when None.
+    stained
+        Whether two-channel fluorescence is shown as virtual H&E.
     trusted
         Genes of a lower reliability are greyed in the list.
     doubt
@@ -156,6 +175,9 @@ class ViewState:
     layout: str = "column"
     turning: bool = False
     bar: bool = True
+    oblique: Range | None = None
+    zoom: Zoom | None = None
+    stained: bool = False
     trusted: float = 0.0
     doubt: float | None = None
 
@@ -179,6 +201,8 @@ class ViewState:
         _check(-1.0 <= self.trusted <= 1.0, "trusted", self.trusted, "-1 to 1")
         if self.doubt is not None:
             _check(0.0 < self.doubt <= 10.0, "doubt", self.doubt, "above 0, at most 10")
+        for angle in self.oblique or ():
+            _check(-180 <= angle <= 180, "oblique", angle, "-180 to 180 degrees")
         for span in self.crop_um or ():
             _check(span[0] < span[1], "crop", span, "a low end below its high end, in micrometres")
         if self.depth is not None:
@@ -266,7 +290,7 @@ def _check_ramp(ramp: tuple[Range, ...] | None) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Camera | Layer):
+    if isinstance(value, Camera | Layer | Zoom):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(v) for v in value]

@@ -8,9 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vortex_model.errors import VortexError
-from vortex_viewer.state import VERSION, Camera, Layer, Point, Range, ViewState
+from vortex_viewer.state import VERSION, Camera, Layer, Point, Range, ViewState, Zoom
 
-MAYBE = {"prediction", "gene", "window", "cursor_um", "crop_um", "camera", "depth", "ramp", "doubt"}
+MAYBE = {
+    "prediction",
+    "gene",
+    "window",
+    "cursor_um",
+    "crop_um",
+    "camera",
+    "depth",
+    "ramp",
+    "doubt",
+    "oblique",
+    "zoom",
+}
 
 
 def read(record: Mapping[str, Any]) -> ViewState:
@@ -95,6 +107,10 @@ def _camera(value: Any) -> Camera:
     )
 
 
+def _zoom(value: Any) -> Zoom:
+    return Zoom(_number(value["um_per_pixel"]), _point(value["centre"]))
+
+
 def _ramp(value: Any) -> tuple[Range, ...]:
     return tuple(_pair(point) for point in value)
 
@@ -142,6 +158,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "layout": _text,
     "turning": _flag,
     "bar": _flag,
+    "oblique": _pair,
+    "zoom": _zoom,
+    "stained": _flag,
     "trusted": _number,
     "doubt": _number,
 }

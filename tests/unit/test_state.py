@@ -21,6 +21,7 @@ from vortex_viewer.state import (
     Camera,
     Layer,
     ViewState,
+    Zoom,
     read_file,
 )
 
@@ -63,6 +64,9 @@ states = st.builds(
     layout=st.sampled_from(LAYOUTS),
     turning=st.booleans(),
     bar=st.booleans(),
+    oblique=st.none() | st.tuples(st.floats(-180, 180), st.floats(-180, 180)),
+    zoom=st.none() | st.builds(Zoom, st.floats(1e-3, 1e4), point),
+    stained=st.booleans(),
     trusted=st.floats(-1, 1),
     doubt=st.none() | st.floats(0.01, 10),
 )
@@ -119,6 +123,10 @@ GOLDEN = {
         trusted=0.2,
         doubt=0.3,
     ),
+    '{"layout":"oblique","oblique":[30,-12.5],"stained":true,"version":1,'
+    '"zoom":{"centre":[1,2,3],"um_per_pixel":2.5}}': ViewState(
+        layout="oblique", oblique=(30.0, -12.5), zoom=Zoom(2.5, (1.0, 2.0, 3.0)), stained=True
+    ),
 }
 
 # The same for what stands behind # in an address.
@@ -143,6 +151,9 @@ GOLDEN_LINKS = {
         together="beside",
         ramp=((0.0, 0.0), (1.0, 0.8)),
         doubt=0.3,
+    ),
+    "v=1&oblique=30,-12.5&zoom=2.5,1,2,3&stained=1": ViewState(
+        oblique=(30.0, -12.5), zoom=Zoom(2.5, (1.0, 2.0, 3.0)), stained=True
     ),
 }
 
@@ -208,6 +219,9 @@ def test_a_long_address_is_kept_on_the_server_and_found_again(tmp_path: Path) ->
         ("v=1&window=1", "window"),
         ("v=1&window=a,b", "window"),
         ("v=1&camera=1,2,3", "camera"),
+        ("v=1&zoom=1,2,3", "zoom"),
+        ("v=1&zoom=0,1,2,3", "zoom"),
+        ("v=1&oblique=200,0", "oblique"),
         ("v=1&crop_um=1,2,3", "crop_um"),
         ("v=1&spots=yes", "spots"),
         ("v=1&others=VIM", "others"),
@@ -260,6 +274,9 @@ def test_every_field_is_written_and_read() -> None:
         layout="view",
         turning=True,
         bar=False,
+        oblique=(30.0, -12.5),
+        zoom=Zoom(2.5, (1.0, 2.0, 3.0)),
+        stained=True,
         trusted=0.5,
         doubt=0.5,
     )
