@@ -25,6 +25,7 @@ PRESETS = {"2-98": (2.0, 98.0), "50-98": (50.0, 98.0), "full": (0.0, 100.0)}
 TOGETHER = ("mixed", "beside", "difference")
 LAYOUTS = ("column", "four", "view", "xy", "xz", "yz", "oblique")
 MODES = ("composite", "maximum", "surface")
+LABELS_AS = ("fill", "outline", "surface", "beside")
 MOST_GENES = 4
 Range = tuple[float, float]
 Point = tuple[float, float, float]
@@ -147,6 +148,10 @@ class ViewState:
     doubt
         Voxels whose standard deviation is above this part of the gene's range are greyed; none
         when None.
+    label
+        The label image that lies over the pictures.
+    label_as
+        How labels are shown: one of ``LABELS_AS``.
     """
 
     study: str = ""
@@ -180,6 +185,8 @@ class ViewState:
     stained: bool = False
     trusted: float = 0.0
     doubt: float | None = None
+    label: str | None = None
+    label_as: str = "fill"
 
     def __post_init__(self) -> None:
         if self.palette not in PALETTES:
@@ -191,6 +198,7 @@ class ViewState:
             ("mode", MODES),
             ("together", TOGETHER),
             ("layout", LAYOUTS),
+            ("label_as", LABELS_AS),
         ):
             value = getattr(self, name)
             _check(value in known, name, value, f"one of {', '.join(known)}")

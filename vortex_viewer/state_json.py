@@ -22,6 +22,7 @@ MAYBE = {
     "doubt",
     "oblique",
     "zoom",
+    "label",
 }
 
 
@@ -163,4 +164,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "stained": _flag,
     "trusted": _number,
     "doubt": _number,
+    "label": _text,
+    "label_as": _text,
 }

@@ -279,6 +279,8 @@ def test_every_field_is_written_and_read() -> None:
         stained=True,
         trusted=0.5,
         doubt=0.5,
+        label="tissue",
+        label_as="beside",
     )
     assert set(changed.to_json()) == {f.name for f in fields(ViewState)} | {"version"}
     assert ViewState.from_json(json.loads(changed.dumps())) == changed
