@@ -5,7 +5,7 @@ They run in worker threads, and touch neither VTK nor the page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,17 @@ from vortex_model.grid import Grid
 from vortex_viewer.scene import compose, mix, palette
 from vortex_viewer.scene.data import Gene, Spots, StudyData
 from vortex_viewer.scene.formula import difference
-from vortex_viewer.scene.sample import TissueSampler
+from vortex_viewer.scene.oblique import Plane, cut_plane
+from vortex_viewer.scene.sample import PlaceSampler, TissueSampler
 from vortex_viewer.scene.slices import Picture, Window, cut
 from vortex_viewer.scene.surfaces import Surface, surface
 from vortex_viewer.state import Point, Range, ViewState
 
 Bytes = npt.NDArray[np.uint8]
+Sampling = Callable[
+    [npt.NDArray[np.bool_], Grid], Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+]
+"""From tissue on a lattice to what samples the lattice's volumes."""
 
 
 def shown(state: ViewState) -> list[str]:
@@ -130,9 +135,9 @@ def sheets(
     genes = [] if gene is None or state.prediction is None else [gene, *more]
     all_looks = looks(state, genes) or [look(state, None)]
     made = []
-    for sheet in data.sheets():
+    for sheet in data.sheets(state.stained):
         axes = [sheet.grid.axis_um(a) for a in range(3)]
-        values = [v[0] for v in sampled(data, state, genes, axes)]
+        values = [v[0] for v in sampled(data, state, genes, on_axes(axes))]
         glass = sheet.glass * (0.25 + 0.75 * min(1.0, 2 * state.morphology))
         for one, own in zip(values, all_looks, strict=False):
             cover = np.nan_to_num(own.cover(own.part(one)))
@@ -159,18 +164,28 @@ def surfaces(state: ViewState, genes: Sequence[Gene]) -> list[Surface]:
     return made
 
 
+def on_axes(axes: Sequence[Any]) -> Sampling:
+    """Sampling at the crossings of three axes (z, y, x), in micrometres."""
+    return lambda mask, grid: TissueSampler(mask, grid, axes)
+
+
+def at_places(points_um: npt.NDArray[np.float64]) -> Sampling:
+    """Sampling at places (x, y, z), (..., 3)."""
+    return lambda mask, grid: PlaceSampler(mask, grid, points_um)
+
+
 def sampled(
-    data: StudyData, state: ViewState, genes: Sequence[Gene], axes: Sequence[Any]
+    data: StudyData, state: ViewState, genes: Sequence[Gene], sampling: Sampling
 ) -> list[npt.NDArray[np.float32]]:
-    """Each gene at the crossings of three axes (z, y, x), nan outside tissue and in doubt."""
+    """Each gene where ``sampling`` says, nan outside tissue and in doubt."""
     if not genes or state.prediction is None:
         return []
     grid, found = genes[0].grid, []
-    sampler: TissueSampler | None = None
+    sampler: Callable[[Any], npt.NDArray[np.float32]] | None = None
     for name, gene in zip(shown(state), genes, strict=False):
         if sampler is None or state.doubt is not None:
             mask = data.certain(state.prediction, name, state.doubt)
-            sampler = TissueSampler(mask, grid, axes)
+            sampler = sampling(mask, grid)
         found.append(sampler(gene.values))
     return found
 
@@ -241,12 +256,40 @@ def slice_picture(
     all_looks = looks(state, genes) or [look(state, None)]
 
     def values_at(axes: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
-        return sampled(data, state, genes, axes)
+        return sampled(data, state, genes, on_axes(axes))
 
     def paint(flat: Bytes, values: Sequence[Any], glass: Any) -> Bytes:
         return painted(flat, values, state, all_looks, glass)
 
-    return cut(data, view, where, window, values_at, paint)
+    return cut(data, view, where, window, values_at, paint, state.stained)
+
+
+def plane_of(data: StudyData, state: ViewState, place: Point) -> Plane:
+    """The oblique slice's plane; the XY slice's where there is none."""
+    x, y, z = data.frame.centre_um
+    return Plane.tilted((x, y, z), place, state.oblique or (0.0, 0.0))
+
+
+def oblique_picture(
+    data: StudyData,
+    state: ViewState,
+    gene: Gene | None,
+    place: Point,
+    window: Window,
+    more: Sequence[Gene] = (),
+) -> Picture:
+    """The oblique slice through the crosshair; ``window`` is in its pane's coordinates."""
+    genes = [] if gene is None else [gene, *more]
+    all_looks = looks(state, genes) or [look(state, None)]
+
+    def values_at(points: Any) -> list[npt.NDArray[np.float32]]:
+        return sampled(data, state, genes, at_places(points))
+
+    def paint(flat: Bytes, values: Sequence[Any], glass: Any) -> Bytes:
+        return painted(flat, values, state, all_looks, glass)
+
+    plane = plane_of(data, state, place)
+    return cut_plane(data, plane, window, values_at, paint, state.stained)
 
 
 def _share(values: npt.NDArray[Any], own: compose.Look) -> npt.NDArray[np.float64]:

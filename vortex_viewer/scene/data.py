@@ -18,7 +18,7 @@ from vortex_model.multiscale import Image, Level
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
-from vortex_viewer.scene import compose
+from vortex_viewer.scene import compose, stain
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
 from vortex_viewer.scene.sample import TissueSampler, interpolate
@@ -197,9 +197,21 @@ class StudyData:
 
     # -- morphology ------------------------------------------------------------------------
 
-    def shown(self, channels: npt.NDArray[Any]) -> Bytes:
-        """Voxels (c, ...) as what the eye sees: gray (...), or colour (..., 3)."""
+    @property
+    def can_stain(self) -> bool:
+        """Whether its fluorescence can be shown as virtual H&E."""
+        return self.image is not None and stain.stains(self.image.channels) is not None
+
+    def shown(self, channels: npt.NDArray[Any], stained: bool = False) -> Bytes:
+        """Voxels (c, ...) as what the eye sees: gray (...), or colour (..., 3).
+
+        ``stained`` shows fluorescence as virtual H&E, where there are channels for it.
+        """
         assert self.image is not None
+        dyes = stain.stains(self.image.channels) if stained else None
+        if dyes is not None:
+            levels = [_part(channels[dye], *self.image.windows[dye]) for dye in dyes]
+            return np.asarray(np.rint(stain.virtual(*levels) * 255), np.uint8)
         if self.image.is_rgb:
             return _windowed_bytes(np.moveaxis(channels, 0, -1), self.image.windows)
         total = np.zeros(channels.shape[1:], np.float32)
@@ -223,7 +235,7 @@ class StudyData:
 
         return self._heavy.get("solid", make)
 
-    def sheets(self) -> list[Sheet]:
+    def sheets(self, stained: bool = False) -> list[Sheet]:
         """The planes of a stack, each as a picture; empty for a volume."""
         if self.image is None or not self.is_stack:
             return []
@@ -237,14 +249,14 @@ class StudyData:
             )
             made = []
             for z in range(level.grid.shape[0]):
-                picture = self.shown(np.asarray(level.array[:, z]))
+                picture = self.shown(np.asarray(level.array[:, z]), stained)
                 grid = level.grid.crop((z, 0, 0), (z + 1, *level.grid.shape[1:]))
                 axes = [grid.axis_um(a) for a in range(3)]
                 soft = np.clip(2.0 * interpolate(tissue, coarse, axes)[0] - 0.5, 0.0, 1.0)
                 made.append(Sheet(grid.origin_um[0], grid, picture, soft))
             return made
 
-        return self._heavy.get("sheets", make)
+        return self._heavy.get(("sheets", stained and self.can_stain), make)
 
     # -- expression ------------------------------------------------------------------------
 
@@ -368,6 +380,11 @@ class Library:
             if name not in self._open:
                 self._open[name] = StudyData(self.paths[name], self._max_voxels)
             return self._open[name]
+
+
+def _part(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
+    """Where voxels lie in a channel's window, 0 to 1."""
+    return np.asarray(np.clip((voxels.astype(np.float32) - low) / (high - low), 0, 1), np.float32)
 
 
 def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float], ...]) -> Bytes:

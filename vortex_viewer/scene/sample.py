@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vortex_model.grid import Grid
 
 Floats = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
 Axes = Sequence[npt.NDArray[np.floating[Any]]]
 
 
@@ -61,6 +62,36 @@ class TissueSampler:
         return np.asarray(
             interpolate(filled, self._grid, self._axes) / self._weight, dtype=np.float32
         )
+
+
+class PlaceSampler:
+    """As :class:`TissueSampler`, at any places.
+
+    Parameters
+    ----------
+    mask, grid
+        Tissue on the lattice, (z, y, x), and the lattice.
+    points_um
+        Where to sample: places (x, y, z), (..., 3).
+    """
+
+    def __init__(self, mask: npt.NDArray[np.bool_], grid: Grid, points_um: Points) -> None:
+        flat = points_um.reshape(-1, 3)
+        self._shape, self._index = points_um.shape[:-1], grid.to_index(flat).T
+        weight = self._at(mask)
+        known = (weight >= 0.5) & grid.contains(flat).reshape(self._shape)
+        self._weight = np.where(known, weight, np.float32(np.nan))
+
+    def __call__(self, volume: npt.NDArray[Any]) -> Floats:
+        """A lattice volume at the places, nan outside tissue; float32."""
+        filled = np.nan_to_num(np.asarray(volume, dtype=np.float32), nan=0.0)
+        return np.asarray(self._at(filled) / self._weight, dtype=np.float32)
+
+    def _at(self, volume: npt.NDArray[Any]) -> Floats:
+        from scipy.ndimage import map_coordinates
+
+        found = map_coordinates(volume.astype(np.float32), self._index, order=1, mode="nearest")
+        return np.asarray(found, dtype=np.float32).reshape(self._shape)
 
 
 def _along(

@@ -15,7 +15,7 @@ from vortex_viewer.scene.data import StudyData
 AXES = {"xy": (0, 1, 2), "xz": (1, 0, 2), "yz": (2, 0, 1)}
 """View -> array axis that is cut, axis down the picture, axis along it."""
 MAX_PIXELS = 2048
-ValuesAt = Callable[[Sequence[Any]], list[npt.NDArray[np.float32]]]
+ValuesAt = Callable[[Any], list[npt.NDArray[np.float32]]]
 Paint = Callable[[npt.NDArray[np.uint8], Sequence[Any], Any], npt.NDArray[np.uint8]]
 
 
@@ -44,6 +44,7 @@ def cut(
     window: Window,
     values_at: ValuesAt,
     paint: Paint,
+    stained: bool = False,
 ) -> Picture:
     """A slice of morphology with expression over it.
 
@@ -57,14 +58,16 @@ def cut(
         Each gene's values (z, y, x) at the crossings of three axes, nan where there are none.
     paint
         The RGBA of a flat picture, its genes' values, and its opacity (None is opaque).
+    stained
+        Whether fluorescence is shown as virtual H&E.
     """
     cut_axis, down, across = AXES[view]
-    level = _level(data, across, window)
+    level = level_in_sight(data, across, window)
     if level is None:
         step = max((window.across_um[1] - window.across_um[0]) / window.pixels, 1e-6)
         axes = {
-            down: _centres(window.down_um, step),
-            across: _centres(window.across_um, step),
+            down: centres(window.down_um, step),
+            across: centres(window.across_um, step),
         }
         morphology = np.zeros((len(axes[down]), len(axes[across])), np.uint8)
         bounds = (window.across_um, window.down_um)
@@ -79,7 +82,7 @@ def cut(
         where = round((place_um - grid.origin_um[cut_axis]) / grid.spacing_um[cut_axis])
         spans[cut_axis] = int(np.clip(where, 0, grid.shape[cut_axis] - 1))
         block = np.asarray(level.array[(slice(None), spans[0], spans[1], spans[2])])
-        morphology = data.shown(block)
+        morphology = data.shown(block, stained)
         axes = {a: grid.axis_um(a)[spans[a]] for a in (down, across)}
         bounds = (
             _edges(axes[across], grid.spacing_um[across]),
@@ -95,8 +98,8 @@ def cut(
     return Picture(paint(morphology, values, glass), *bounds)
 
 
-def _level(data: StudyData, across: int, window: Window) -> Level | None:
-    """The coarsest level that still fills the picture's pixels."""
+def level_in_sight(data: StudyData, across: int, window: Window) -> Level | None:
+    """The coarsest level that still fills the picture's pixels; none without morphology."""
     if data.image is None:
         return None
     span = window.across_um[1] - window.across_um[0]
@@ -111,7 +114,8 @@ def _level(data: StudyData, across: int, window: Window) -> Level | None:
     return level
 
 
-def _centres(span: tuple[float, float], step: float) -> npt.NDArray[np.float64]:
+def centres(span: tuple[float, float], step: float) -> npt.NDArray[np.float64]:
+    """The middles of a picture's pixels, about ``step`` apart."""
     count = max(2, min(MAX_PIXELS, round((span[1] - span[0]) / step)))
     pitch = (span[1] - span[0]) / count
     return np.asarray(span[0] + pitch * (np.arange(count) + 0.5), np.float64)
