@@ -19,6 +19,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,25 @@ from vortex_model.predictors.blocks import folds
 from vortex_model.study import Study
 from vortex_model.training.assess import assess
 from vortex_model.training.model import fit_model
-from vortex_model.training.samples import gather
+from vortex_model.training.samples import Sample, gather
 from vortex_model.training.unlike import POINT_UM, Familiar
 
-ENCODERS = ("texture",)
-"""Compared by default; the first is what the app uses by itself, and has to pass the bars."""
+ENCODERS = ("texture", "learned")
+"""Compared on real sections; the first is what the app uses by itself, and has to pass the bars."""
 HER2ST = [(["C4"], ["C3", "C5", "C2"], 0.42), (["C4", "C3", "C2"], ["C5"], 0.46)]
 PANELS = ("hvg:50", "hvg:1000", "top:250")
-PARTS = ("her2st", "heart3d", "bdtnp", "phantoms", "trust")
+PARTS = ("her2st", "heart3d", "bdtnp", "phantoms", "trust", "ablation")
+CHOSEN_BY = [(["C3"], ["C2", "C4"]), (["C2"], ["C3", "C4"])]
+"""Pairs that choices are made by: C5, and C4 as the only section learned from, stay out of it."""
+FAMILIES = {
+    "maps": ("",),
+    "words": ("words",),
+    "maps and words (texture)": ("", "words"),
+    "learned features alone": ("learned",),
+    "maps and learned features": ("", "learned"),
+    "all (learned)": ("", "words", "learned"),
+}
+"""What the encoder ``learned`` holds, by the family of each group of channels."""
 COVER = (0.87, 0.93)
 HEART_BETTER = 7
 PHANTOMS = {"breast": 21, "prostate": 22, "colorectal": 23}
@@ -204,6 +216,53 @@ def trust(studies: Path, encoders: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
+def ablation(place: Path) -> list[dict[str, Any]]:
+    """What each family of features, and each part of the kernel, is worth on HER2ST."""
+    study = Study.open(place)
+    features = Features.load(study, compute_features(study, "learned"))
+    samples: dict[tuple[str, ...], Sample] = {}
+
+    def seen(sections: Sequence[str], families: Sequence[str]) -> Sample:
+        key = tuple(sections)
+        if key not in samples:
+            samples[key] = gather(study, list(sections), features)
+        whole = samples[key]
+        own = [
+            i
+            for i, group in enumerate(whole.places.groups)
+            if group.rpartition(":")[0].partition(":")[0] in families
+        ]
+        return Sample(
+            whole.measured,
+            Places(
+                whole.places.points_um,
+                whole.places.features[:, own],
+                tuple(whole.places.groups[i] for i in own),
+            ),
+        )
+
+    every = FAMILIES["all (learned)"]
+    tried = [(name, families, DEFAULT) for name, families in FAMILIES.items()]
+    tried += [("all, without place", every, "gp-features"), ("place alone", every, "gp-place")]
+    tried += [("all, ridge", every, "ridge")]
+    asked = [(train, test) for train, test, _ in HER2ST] + CHOSEN_BY
+    found = []
+    for name, families, predictor in tried:
+        scores = {}
+        for train, tests in asked:
+            sample = seen(train, families)
+            genes = select_genes(sample.measured, "hvg:250")
+            model = fit_model(sample, genes, partial(create, predictor))
+            for test in tests:
+                held = seen([test], families)
+                said = model.expression(held.places)
+                score = float(pearson(said, held.measured.expression(genes)).mean())
+                scores[f"{' '.join(train)} to {test}"] = score
+        found.append({"name": name, "predictor": predictor, "pearson": scores})
+        print(f"ablation: {name}", flush=True)
+    return found
+
+
 def rows_of(parts: dict[str, Any], encoder: str) -> list[Row]:
     """Every figure that a bar was set for."""
     rows: list[Row] = []
@@ -290,8 +349,12 @@ def main() -> None:
             lambda: heart3d(options.studies / "heart3d.zarr", encoders),
         ),
         "bdtnp": (options.shared / "bdtnp", lambda: bdtnp(options.shared)),
-        "phantoms": (options.studies, lambda: phantoms(options.studies, encoders)),
+        "phantoms": (options.studies, lambda: phantoms(options.studies, encoders[:1])),
         "trust": (options.studies, lambda: trust(options.studies, encoders)),
+        "ablation": (
+            options.studies / "her2st.zarr",
+            lambda: ablation(options.studies / "her2st.zarr"),
+        ),
     }
     for name, (needed, work) in jobs.items():
         if name not in asked:
