@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vortex_model.errors import VortexError
 from vortex_viewer.links import Shelf
+from vortex_viewer.outbox import Outbox
 from vortex_viewer.relay import Relays
 from vortex_viewer.scene.data import Library
 from vortex_viewer.scene.render import RenderThread
@@ -29,6 +30,9 @@ class House:
     shelf: Shelf = field(default_factory=Shelf)
     renderer: RenderThread = field(default_factory=RenderThread)
     relays: Relays = field(default_factory=Relays)
+    outbox: Outbox = field(default_factory=Outbox)
+    public: bool = False
+    """Whether anybody may look: then nothing is written beside the studies by exports."""
     data: Data | None = None
     """The studies as OME-Zarr; None where nothing listens."""
     workers: ThreadPoolExecutor = field(

@@ -71,7 +71,9 @@ def make_server(
     gate = Gate(host, secret, allowed_origins, prefix=prefix, public=public)
     budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
     house = House(
-        Library([Path(p).expanduser().resolve() for p in studies], budget), prefix=gate.prefix
+        Library([Path(p).expanduser().resolve() for p in studies], budget),
+        prefix=gate.prefix,
+        public=public,
     )
     if first is not None:
         house.first = first
@@ -92,7 +94,7 @@ def make_server(
         port=port,
         address=host,
         websocket_origin=["localhost"],
-        extra_patterns=house.relays.patterns(),
+        extra_patterns=[*house.relays.patterns(), *house.outbox.patterns()],
         prefix=gate.prefix,
         use_xheaders=bool(allowed_origins),
         title="vortex-viewer",

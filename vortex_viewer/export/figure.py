@@ -142,7 +142,7 @@ def _draw(
         for view in views:
             progress(0.9 * len(panels) / (len(found) * len(views)), f"{_title(gene)}, {view}")
             window = pictures.state.window or shared
-            state = pictures.state.with_(gene=gene and gene.name, window=window)
+            state = pictures.state.with_(gene=gene and gene.key, window=window)
             drawn = pictures.draw(view, gene, state, size, side)
             panels.append(Panel(gene, view, drawn, look(state, gene).window))
     return panels
@@ -214,8 +214,10 @@ def _trust(pictures: Pictures, panel: Panel) -> str:
         assert pictures.state.prediction is not None
         table = pictures.data.prediction(pictures.state.prediction).genes
         columns = ["reliability", "low", "high"]
-        score, low, high = table.loc[panel.gene.name, columns].to_numpy(dtype=float)
-        if np.isfinite(score):  # not known where there were too few spots
+        # a formula has no row, and where there were too few spots nothing is known
+        known = table.loc[table.index == panel.gene.name, columns].to_numpy(dtype=float)
+        score, low, high = known[0] if len(known) else (np.nan,) * 3
+        if np.isfinite(score):
             parts.append(f"r {score:.2f} [{low:.2f}, {high:.2f}]")
     return " · ".join(parts)
 

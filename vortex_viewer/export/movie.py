@@ -71,7 +71,7 @@ def export_movie(
     with landing(dest, overwrite) as draft, Pictures(study, state) as pictures:
         progress(0.0, "opening")
         shown = pictures.gene(gene or pictures.state.gene)
-        now = pictures.state.with_(gene=shown and shown.name)
+        now = pictures.state.with_(gene=shown and shown.key)
         pictures.set_scene(shown, now)
         start = _whole(pictures, size)
         marks = _marks(pictures, shown, now, pictures.solid(start, size))

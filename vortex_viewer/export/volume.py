@@ -20,6 +20,7 @@ from vortex_model.progress import Progress, silent
 from vortex_model.study import Study
 from vortex_viewer import __version__
 from vortex_viewer.export.landing import landing
+from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
 
 Format = Literal["ome-zarr", "ome-tiff", "nrrd"]
 SUFFIXES = {"ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif", "nrrd": ".nrrd"}
@@ -42,6 +43,8 @@ def export_volume(
     ----------
     study
         A folder NAME.zarr.
+    gene
+        A gene, or a signature's formula after "=".
     dest
         A file, or a folder NAME.ome.zarr.
     kind
@@ -60,11 +63,9 @@ def export_volume(
         raise VortexError(f"There is no format {kind!r}; choose from {', '.join(SUFFIXES)}.")
     opened = Study.open(study)
     prediction = Prediction.load(opened)
-    name = prediction.resolve(gene)
-    progress(0.0, f"reading {name}")
-    array = prediction.uncertainty(name) if deviation else prediction.gene(name)
+    progress(0.0, f"reading {gene}")
+    name, units, values = _values(prediction, gene, deviation)
     title = f"{name} standard deviation" if deviation else name
-    values = np.ascontiguousarray(array.values, dtype=np.float32)
     with landing(dest, overwrite) as draft:
         progress(0.3, f"writing {kind}")
         if kind == "ome-zarr":
@@ -72,9 +73,23 @@ def export_volume(
         elif kind == "ome-tiff":
             _ome_tiff(draft, values, prediction.grid, title)
         else:
-            _nrrd(draft, values, prediction.grid, f"{opened.name}: {title}, {array.units}")
+            _nrrd(draft, values, prediction.grid, f"{opened.name}: {title}, {units}")
     progress(1.0, f"{dest}")
     return dest
+
+
+def _values(prediction: Prediction, gene: str, deviation: bool) -> tuple[str, str, Floats]:
+    """Name, units and volume of a gene, or of a signature's formula after "="."""
+    if is_formula(gene):
+        weights = weights_of(prediction, gene)
+        array = prediction.expression(weights)
+        values = signature_deviation(prediction, weights) if deviation else array.values
+        name = gene[1:].strip()
+    else:
+        name = prediction.resolve(gene)
+        array = prediction.uncertainty(name) if deviation else prediction.gene(name)
+        values = array.values
+    return name, str(array.attrs["units"]), np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _ome_zarr(place: Path, values: Floats, grid: Grid, title: str) -> None:

@@ -60,7 +60,7 @@ const ICONS = {
   column: "M2.5 3h11v10h-11zM9.5 3v10M9.5 8h4", four: "M2.5 3h11v10h-11zM8 3v10M2.5 8h11", cube: "M8 2 13.5 5v6L8 14 2.5 11V5zM2.5 5 8 8l5.5-3M8 8v6",
   spin: "M13 8a5 5 0 1 1-1.6-3.7M13 2v3h-3", sun: "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6M8 1.5V3M8 13v1.5M1.5 8H3M13 8h1.5M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",
   help: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12M6.2 6.3a1.8 1.8 0 1 1 2.6 1.6c-.6.3-.8.6-.8 1.3M8 11.3v.1", heart: "M8 13 3 8.2a3 3 0 0 1 4.3-4.3L8 4.6l.7-.7A3 3 0 0 1 13 8.2z",
-  cross: "M4 4l8 8M12 4l-8 8",
+  save: "M8 2.5v7.5M4.8 7 8 10.2 11.2 7M2.5 10.5v3h11v-3", cross: "M4 4l8 8M12 4l-8 8",
 };
 function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), path = document.createElementNS(svg.namespaceURI, "path");

@@ -5,6 +5,7 @@ from vortex_viewer.panels.answer import Answer
 from vortex_viewer.panels.crop import Crop
 from vortex_viewer.panels.display import Display
 from vortex_viewer.panels.domains import DomainsPanel
+from vortex_viewer.panels.export import Export
 from vortex_viewer.panels.finetune import FineTune
 from vortex_viewer.panels.genes import GeneList
 from vortex_viewer.panels.habits import Habits
@@ -22,6 +23,7 @@ PANELS: tuple[type[Piece], ...] = (
     StudyBar,
     Address,
     Views,
+    Export,
     Habits,
     GeneList,
     View,

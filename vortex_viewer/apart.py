@@ -1,0 +1,128 @@
+"""A request done by a process of its own: the page stays quick, and its memory comes back.
+
+``python -m MODULE`` reads one JSON request from its input and writes one JSON record a line:
+progress, then a result or an error as text. It ends when its input closes, so that it does not
+outlive the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import IO, Any
+
+from vortex_model.errors import VortexError
+from vortex_model.progress import Progress
+
+NICER = 5
+POLL_S = 0.2
+PATIENCE_S = 5.0
+
+
+def run_apart(module: str, what: str, request: dict[str, Any], progress: Progress) -> str:
+    """Let ``module`` do what a request asks, in a child process; returns its result.
+
+    Parameters
+    ----------
+    what
+        How an error names the work: "The export".
+
+    Raises
+    ------
+    VortexError
+        What the work raised, or that the child was killed.
+    Cancelled
+        When ``progress`` raises it; the child is ended and leaves nothing half written.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        child.stdin.write(json.dumps(request) + "\n")
+        child.stdin.flush()
+        return _follow(child, child.stdout, what, progress)
+    finally:
+        child.terminate()
+        try:
+            child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for pipe in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _follow(child: subprocess.Popen[str], lines: IO[str], what: str, progress: Progress) -> str:
+    told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in lines:
+            told.put(line)
+        told.put(None)
+
+    threading.Thread(target=read, name=f"{what}: output", daemon=True).start()
+    fraction, message = 0.0, "Starting"
+    while True:
+        try:
+            line = told.get(timeout=POLL_S)
+        except queue.Empty:
+            progress(fraction, message)  # a cancel is noticed even where the child is silent
+            continue
+        if line is None:
+            raise VortexError(f"{what} did not finish: {_why(child.wait())}.")
+        record = json.loads(line)
+        if "result" in record:
+            return str(record["result"])
+        if "error" in record:
+            raise VortexError(str(record["error"]))
+        fraction, message = float(record["fraction"]), str(record["message"])
+        progress(fraction, message)
+
+
+def _why(code: int) -> str:
+    if code < 0:
+        return f"the system ended it (signal {-code}), most likely for want of memory"
+    return f"it stopped with code {code}. The server's log has the details"
+
+
+def answer(do: Callable[[dict[str, Any], Progress], str]) -> None:
+    """The child's side: do what the input asks, and tell."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may write records
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # drafts are taken away on the way out
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError):
+        os.nice(NICER)
+
+    def tell(**record: Any) -> None:
+        out.write(json.dumps(record) + "\n")
+
+    try:
+        made = do(request, lambda fraction, message: tell(fraction=fraction, message=message))
+    except VortexError as error:
+        tell(error=str(error))
+    except MemoryError:
+        tell(error="There is too little memory for this. Choose less.")
+    else:
+        tell(result=made)
+    os._exit(0)  # all is said; the parent ends the process now, and threads would complain
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
