@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vortex_model.grid import Grid
 from vortex_viewer.scene import compose, mix, palette
 from vortex_viewer.scene.data import Gene, Spots, StudyData
+from vortex_viewer.scene.detail import Detail
 from vortex_viewer.scene.formula import difference
 from vortex_viewer.scene.oblique import Plane, cut_plane
 from vortex_viewer.scene.sample import PlaceSampler, TissueSampler
@@ -98,20 +99,25 @@ def colours(state: ViewState) -> npt.NDArray[np.float32]:
 
 
 def volume(
-    data: StudyData, state: ViewState, gene: Gene | None, more: Sequence[Gene] = ()
+    data: StudyData,
+    state: ViewState,
+    gene: Gene | None,
+    more: Sequence[Gene] = (),
+    which: Detail | None = None,
 ) -> tuple[npt.NDArray[np.uint32], Grid] | None:
     """Packed RGBA (z, y, x) of morphology and expression together, and its grid.
 
-    ``more`` are the genes that share the picture with the first one.
+    ``more`` are the genes that share the picture with the first one; ``which`` is how finely it is
+    drawn, in full where left out.
     """
-    solid = data.solid()
+    solid = data.solid(which)
     own = look(state, gene)
     if solid is None:
         return None if gene is None else _lattice_volume(gene, own)
     if gene is None or state.prediction is None:
         return compose.volume_rgba(solid.index, None, own), solid.grid
     names = shown(state)[: 1 + len(more)]
-    coded = [data.coded(state.prediction, name, state.doubt) for name in names]
+    coded = [data.coded(state.prediction, name, state.doubt, which) for name in names]
     known = [c for c in coded if c is not None]
     if len(known) == 1:
         return compose.volume_rgba(solid.index, known[0], own), solid.grid
@@ -268,6 +274,13 @@ def plane_of(data: StudyData, state: ViewState, place: Point) -> Plane:
     """The oblique slice's plane; the XY slice's where there is none."""
     x, y, z = data.frame.centre_um
     return Plane.tilted((x, y, z), place, state.oblique or (0.0, 0.0))
+
+
+def oblique_ring(data: StudyData, state: ViewState, place: Point) -> npt.NDArray[np.float64] | None:
+    """The corners (n, 3) of what 3D shows of the oblique slice; None where there is none."""
+    if state.oblique is None or not state.planes:
+        return None
+    return plane_of(data, state, place).ring(state.crop_um or data.content)
 
 
 def oblique_picture(

@@ -11,6 +11,7 @@ from vortex_viewer.links import Shelf
 from vortex_viewer.outbox import Outbox
 from vortex_viewer.relay import Relays
 from vortex_viewer.scene.data import Library
+from vortex_viewer.scene.graphics import renderer_of
 from vortex_viewer.scene.render import RenderThread
 from vortex_viewer.scene.stage import Stage
 from vortex_viewer.scene.stream import warm as warm_stream
@@ -42,9 +43,20 @@ class House:
     def warm(self) -> None:
         """Load what the first page needs while nobody waits for it yet."""
         self.workers.submit(warm_stream)
-        self.renderer.call(lambda: Stage().close())
+        known = self.renderer.call(self._what_draws)
         if self.library.names:
-            self.workers.submit(self.open_first)
+
+            def begin() -> None:
+                known.result()
+                self.open_first()
+
+            self.workers.submit(begin)
+
+    def _what_draws(self) -> None:
+        stage = Stage()
+        stage.window.Render()  # nothing is known of a driver before its first picture
+        self.library.draw_by(renderer_of(stage.window.ReportCapabilities()))
+        stage.close()
 
     def open_first(self) -> None:
         """Read what the first page shows; made once, whoever asks."""

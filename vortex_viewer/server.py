@@ -15,7 +15,6 @@ from vortex_viewer.gate import HEALTH, Gate, Healthy, Refusal, Refused, SignIn, 
 from vortex_viewer.state import ViewState
 
 log = logging.getLogger(__name__)
-SOFTWARE_VOXELS = 6_000_000
 """What a processor without a GPU turns at a few pictures a second (EVIDENCE 1)."""
 UNUSED_MS = 20_000
 
@@ -69,7 +68,7 @@ def make_server(
 
     secret = secret or secrets.token_urlsafe(16)
     gate = Gate(host, secret, allowed_origins, prefix=prefix, public=public)
-    budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", SOFTWARE_VOXELS))
+    budget = max_voxels or int(os.environ.get("VORTEX_MAX_VOXELS", 0)) or None
     house = House(
         Library([Path(p).expanduser().resolve() for p in studies], budget),
         prefix=gate.prefix,

@@ -18,9 +18,11 @@ from vortex_model.multiscale import Image, Level
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
-from vortex_viewer.scene import compose, stain
+from vortex_viewer.scene import compose, detail, stain
 from vortex_viewer.scene.camera import Box
+from vortex_viewer.scene.detail import Detail
 from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
+from vortex_viewer.scene.graphics import SOFTWARE_VOXELS, voxels_for
 from vortex_viewer.scene.sample import TissueSampler, interpolate
 from vortex_viewer.scene.shelf import Made, Shelf
 from vortex_viewer.state import PRESETS, Point, Range
@@ -102,7 +104,7 @@ class StudyData:
         self.study = Study.open(path)
         self.info = self.study.info
         self.image: Image | None = self.study.morphology if self.study.has_morphology else None
-        self._heavy = Shelf(4)
+        self._heavy = Shelf(8)
         self._genes = Shelf(12)
         self._fields = Shelf(8)
         self._predictions = Shelf(4)
@@ -221,19 +223,39 @@ class StudyData:
             total += np.clip(part, 0.0, 255.0)
         return np.clip(total, 0.0, 255.0).astype(np.uint8)
 
-    def solid(self) -> Solid | None:
-        """The morphology for the volume renderer; None for a stack, or without morphology."""
-        level = self.display_level
-        if level is None or self.is_stack:
+    def details(self, crop: Box | None = None) -> list[Detail]:
+        """What of the morphology 3D shows, coarse to fine: the last is what stays.
+
+        Only the last where the block is small or the fine one is at hand; none for a stack, or
+        without morphology.
+        """
+        if self.image is None or self.is_stack:
+            return []
+        fine = detail.finest(self.image, self.max_voxels, crop)
+        first = None if ("solid", fine) in self._heavy else detail.quick(self.image, fine)
+        return [fine] if first is None else [first, fine]
+
+    def solid(self, which: Detail | None = None) -> Solid | None:
+        """The morphology for the volume renderer, in full where no detail is asked for.
+
+        None for a stack, or without morphology.
+        """
+        image, which = self.image, self._full(which)
+        if which is None or image is None:
             return None
+        level, grid = image.levels[which.level], which.grid(image)
+        z, y, x = (slice(a, b) for a, b in zip(which.start, which.stop, strict=True))
 
         def make() -> Solid:
-            voxels = self.shown(np.asarray(level.array[:]))
+            voxels = self.shown(np.asarray(level.array[:, z, y, x]))
             gray = voxels if voxels.ndim == 3 else 255 - voxels.min(axis=-1)
-            shade = compose.light(gray, level.grid.spacing_um)
-            return Solid(level.grid, gray, compose.base_index(gray, shade))
+            shade = compose.light(gray, grid.spacing_um)
+            return Solid(grid, gray, compose.base_index(gray, shade))
 
-        return self._heavy.get("solid", make)
+        return self._heavy.get(("solid", which), make)
+
+    def _full(self, which: Detail | None) -> Detail | None:
+        return which or next(iter(self.details()[-1:]), None)
 
     def sheets(self, stained: bool = False) -> list[Sheet]:
         """The planes of a stack, each as a picture; empty for a volume."""
@@ -301,9 +323,12 @@ class StudyData:
             lambda: mask & (self.deviation(prediction, name) <= limit),
         )
 
-    def coded(self, prediction: str, name: str, doubt: float | None = None) -> compose.Coded | None:
+    def coded(
+        self, prediction: str, name: str, doubt: float | None = None, which: Detail | None = None
+    ) -> compose.Coded | None:
         """One gene on the voxels of the volume renderer, without where it is in ``doubt``."""
-        solid = self.solid()
+        which = self._full(which)
+        solid = self.solid(which)
         if solid is None:
             return None
 
@@ -314,10 +339,11 @@ class StudyData:
             def sampler() -> TissueSampler:
                 return TissueSampler(self.certain(prediction, name, doubt), gene.grid, axes)
 
-            made = self._heavy.get(("sampler", prediction), sampler) if doubt is None else sampler()
+            key = ("sampler", prediction, which)
+            made = self._heavy.get(key, sampler) if doubt is None else sampler()
             return compose.Coded.of(made(gene.values), gene.low, gene.high)
 
-        return self._fields.get(("coded", prediction, name.casefold(), doubt), make)
+        return self._fields.get(("coded", prediction, name.casefold(), doubt, which), make)
 
     def spots(self, name: str) -> list[Spots]:
         """One gene in every section that measured it."""
@@ -348,7 +374,7 @@ class StudyData:
 class Library:
     """The studies that a server shows, opened when first asked for and shared."""
 
-    def __init__(self, paths: list[Path], max_voxels: int) -> None:
+    def __init__(self, paths: list[Path], max_voxels: int | None = None) -> None:
         self._max_voxels = max_voxels
         self._open: dict[str, StudyData] = {}
         self._lock = threading.Lock()
@@ -358,6 +384,10 @@ class Library:
             while name in self.paths:
                 name, number = f"{path.name.removesuffix('.zarr')} ({number})", number + 1
             self.paths[name] = path
+
+    def draw_by(self, renderer: str) -> None:
+        """Let 3D views hold what this renderer can draw, unless a number was given."""
+        self._max_voxels = self._max_voxels or voxels_for(renderer)
 
     @property
     def names(self) -> list[str]:
@@ -378,7 +408,8 @@ class Library:
             if name not in self.paths:
                 raise UnknownNameError("study", name, self.names)
             if name not in self._open:
-                self._open[name] = StudyData(self.paths[name], self._max_voxels)
+                budget = self._max_voxels or SOFTWARE_VOXELS
+                self._open[name] = StudyData(self.paths[name], budget)
             return self._open[name]
 
 

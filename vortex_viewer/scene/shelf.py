@@ -19,6 +19,10 @@ class Shelf:
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.Lock] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._things
+
     def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What is under ``key``, made when it is not there."""
         with self._lock:
