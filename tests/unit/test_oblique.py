@@ -141,7 +141,7 @@ def test_virtual_staining_is_white_without_light_blue_at_nuclei_and_pink_elsewhe
         np.array([0.0, 0.6, 0.0, 0.6]), np.array([0.0, 0.0, 0.6, 0.6])
     )
     assert np.allclose(dark, 1.0)
-    assert nuclei[2] > 2 * nuclei[0] and nuclei[2] > 2 * nuclei[1]  # blue
+    assert nuclei[2] > 1.5 * nuclei[0] > 1.5 * nuclei[1]  # blue
     assert soft[0] > soft[2] > soft[1]  # pink
     assert (both < np.minimum(nuclei, soft) + 1e-6).all()
     # Beer-Lambert: twice the dye passes the square of the light

@@ -137,6 +137,7 @@ class Pictures:
             stage.set_volume(*made)
         stage.set_spots(*drawing.spots(self.data, state, gene))
         stage.set_planes(state.crop_um or self.data.content, self.cursor if state.planes else None)
+        stage.set_oblique(drawing.oblique_ring(self.data, state, self.cursor))
 
     def solid(self, camera: Camera, size: tuple[int, int]) -> Drawn:
         """The 3D scene from a camera; :meth:`set_scene` comes first."""

@@ -32,17 +32,35 @@ export function render({ model }) {
   root.append(modeRow, levelRow, doubtRow, greyed);
   const line = make("div", { class: "toggles" });
   root.append(line);
+  const tilts = ["x", "y"].map((axis, i) => {
+    const input = make("input", { type: "range", min: "-90", max: "90", step: "1", "aria-label": `Tilt about ${axis}` }), out = make("output", {});
+    const row = make("label", { class: "slider", title: `How far the oblique slice is turned about ${axis}` }, make("span", {}, `Tilt about ${axis}`), input, out);
+    const fill = () => { out.textContent = `${Math.round(input.value)}°`; input.style.setProperty("--part", (parseFloat(input.value) + 90) / 180); };
+    input.addEventListener("input", () => { fill(); pushTilt(tilts.map((t) => parseFloat(t.input.value))); });
+    root.append(row);
+    return { row, input, fill };
+  });
+  const pushTilt = latest((value) => send("tilt", value), 60);
   const cuts = make("div", { class: "cuts", role: "group", "aria-label": "Cut at a measured section" });
   root.append(cuts);
   const toggles = {};
-  for (const [name, label, title] of [["spots", "Spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the three slices lie in 3D"]]) {
+  for (const [name, label, title] of [["spots", "Spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the slices lie in 3D"],
+    ["zoom", "One zoom", "As many micrometres a pixel in every slice, about the same point (z)"],
+    ["oblique", "Oblique slice", "One more slice through the crosshair, tilted; drag it with Alt to tilt it (a)"],
+    ["stained", "Virtual H&E", "Show the nuclear and the other channel in the colours of a stained section (Giacomelli et al. 2016)"]]) {
     toggles[name] = make("input", { type: "checkbox", onchange: () => send(name, toggles[name].checked) });
     line.append(make("label", { class: "toggle", title }, toggles[name], make("span", {}, label)));
   }
   function fill(name) { outputs[name].textContent = `${Math.round(inputs[name].value * 100)} %`; inputs[name].style.setProperty("--part", inputs[name].value); }
   const send = bind(model, (props) => {
     for (const [name] of rows) if (root.getRootNode().activeElement !== inputs[name] || !inputs[name].matches(":active")) { inputs[name].value = props[name] ?? 0; fill(name); }
-    for (const name of Object.keys(toggles)) toggles[name].checked = !!props[name];
+    for (const name of Object.keys(toggles)) toggles[name].checked = name === "zoom" || name === "oblique" ? props[name] != null : !!props[name];
+    toggles.stained.parentNode.hidden = !props.stainable;
+    document.querySelector("[data-scene]").toggleAttribute("data-oblique", props.oblique != null);
+    for (const [i, tilt] of tilts.entries()) {
+      tilt.row.hidden = props.oblique == null;
+      if (props.oblique != null && !tilt.input.matches(":active")) { tilt.input.value = props.oblique[i]; tilt.fill(); }
+    }
     cuts.hidden = !(props.sections ?? []).length;
     cuts.replaceChildren(make("span", { class: "label" }, "Cut at"), ...(props.sections ?? []).map(([name, z]) => {
       const on = name === props.cut;
@@ -56,7 +74,7 @@ export function render({ model }) {
     doubtRow.hidden = !props.gene;
     if (!doubt.matches(":active")) { doubt.value = props.doubt ?? 1; doubtOut.textContent = props.doubt == null ? "off" : `± ${Math.round(100 * props.doubt)} %`; doubt.style.setProperty("--part", doubt.value); }
     greyed.hidden = props.greyed == null; greyed.textContent = props.greyed == null ? "" : `${Math.round(100 * props.greyed)} % of the tissue is left gray.`;
-    hook({ mode: props.mode, doubt: props.doubt, greyed: props.greyed == null ? null : props.greyed.toFixed(3) });
+    hook({ stained: props.stained ? "1" : null, zoom: props.zoom == null ? null : props.zoom.toPrecision(4), oblique: props.oblique == null ? null : props.oblique.map((v) => v.toFixed(1)).join(","), mode: props.mode, doubt: props.doubt, greyed: props.greyed == null ? null : props.greyed.toFixed(3) });
     if (!depth.matches(":active")) { depth.value = Math.log10(props.depth ?? 1); depth.style.setProperty("--part", depth.value / 2); depthOut.textContent = `× ${props.depth ?? 1}`; }
   });
   return root;

@@ -1,6 +1,6 @@
 const KEYS = [
   ["← → ↑ ↓", "Move the crosshair a voxel along x and y"], [", .", "The slice before and after, along z"], ["Shift", "With any of these: ten at a time"],
-  ["/", "Search a gene"], ["f", "The pane under the pointer alone, and back"], ["t", "Turn by itself, and stop"], ["b", "Scale bars"], ["o", "Outlines of the slices in 3D"], ["s", "Measured spots"],
+  ["/", "Search a gene"], ["f", "The pane under the pointer alone, and back"], ["t", "Turn by itself, and stop"], ["b", "Scale bars"], ["o", "Outlines of the slices in 3D"], ["a", "Oblique slice"], ["z", "One zoom for all slices"], ["s", "Measured spots"],
   ["Ctrl Z", "Undo"], ["Ctrl Shift Z", "Redo"], ["h ?", "This help"],
 ];
 export function render({ model }) {
@@ -9,7 +9,7 @@ export function render({ model }) {
   const list = make("dl", { class: "keys" }, ...KEYS.flatMap(([keys, text]) => [make("dt", {}, ...keys.split(" ").map((k) => make("kbd", {}, k))), make("dd", {}, text)]));
   const dialog = make("dialog", { class: "helpbox", "aria-label": "Keys" },
     make("div", { class: "helphead" }, make("b", {}, "Keys"), make("button", { type: "button", class: "iconbutton", "aria-label": "Close", onclick: () => dialog.close() }, icon("cross"))),
-    list, make("p", { class: "faint" }, "In 3D: drag to turn, Shift-drag to move, wheel to zoom. In a slice: click or drag to move the crosshair, Shift-drag to move the picture, wheel to zoom, double-click to fit."),
+    list, make("p", { class: "faint" }, "In 3D: drag to turn, Shift-drag to move, wheel to zoom. In a slice: click or drag to move the crosshair, Shift-drag to move the picture, wheel to zoom, double-click to fit. In the oblique slice: Alt-drag to tilt."),
     make("button", { type: "button", class: "button", onclick: () => { dialog.close(); walk.begin(); } }, "Take the tour"));
   const theme = make("button", { type: "button", class: "iconbutton", title: "Light or dark", onclick: turn }, icon("sun"));
   const help = make("button", { type: "button", class: "iconbutton", title: "Keys and help (?)", "aria-label": "Keys and help", onclick: open }, icon("help"));
@@ -50,6 +50,7 @@ export function render({ model }) {
     if (key === "h" || key === "?") { event.preventDefault(); open(); }
     else if (key === "f") send("layout", pane());
     else if (key === "/") { event.preventDefault(); dispatchEvent(new CustomEvent("search-genes")); }
+    else if (key === "a" || key === "z") send(key === "a" ? "oblique" : "zoom");
     else if (SWITCHES[key]) send("switch", SWITCHES[key]);
   });
   const send = bind(model, (next) => { props = next; });

@@ -11,7 +11,7 @@ export function render({ model }) {
   const save = make("button", { type: "button", class: "tab", title: "For vortex-viewer serve --state FILE", onclick: download }, "Save this view as a file");
   const menu = make("div", { class: "menu right", role: "dialog", "aria-label": "Views", hidden: true }, keep, told, list, save);
   const layouts = make("div", { class: "segments", role: "radiogroup", "aria-label": "Panes" });
-  const LAYOUTS = [["column", icon("column"), "3D with the slices beside it"], ["four", icon("four"), "Four panes"], ["view", icon("cube"), "3D alone"], ["xy", "XY", "XY slice alone"], ["xz", "XZ", "XZ slice alone"], ["yz", "YZ", "YZ slice alone"]];
+  const LAYOUTS = [["column", icon("column"), "3D with the slices beside it"], ["four", icon("four"), "Four panes"], ["view", icon("cube"), "3D alone"], ["xy", "XY", "XY slice alone"], ["xz", "XZ", "XZ slice alone"], ["yz", "YZ", "YZ slice alone"], ["oblique", icon("tilt"), "Oblique slice alone"]];
   for (const [value, face, title] of LAYOUTS) layouts.append(make("button", { type: "button", role: "radio", title, "aria-label": title, "data-value": value, onclick: () => send("layout", value) }, face));
   const root = make("section", { class: "v-views" }, layouts, undo, redo, link, make("div", { class: "pick" }, open, menu));
   function show(on) { menu.hidden = !on; open.setAttribute("aria-expanded", on ? "true" : "false"); if (on) name.focus(); }
@@ -60,6 +60,7 @@ export function render({ model }) {
   const send = bind(model, (next) => {
     const before = props; props = next;
     for (const one of layouts.children) one.setAttribute("aria-checked", one.dataset.value === props.layout ? "true" : "false");
+    layouts.lastChild.hidden = !props.oblique && props.layout !== "oblique";
     undo.disabled = !props.back; redo.disabled = !props.forward;
     told.textContent = props.told ?? ""; told.classList.toggle("error", !!props.wrong);
     if (JSON.stringify(before.views) !== JSON.stringify(props.views) || !list.children.length) { draw(); name.value = ""; }

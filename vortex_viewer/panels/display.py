@@ -32,11 +32,20 @@ class Display(Piece):
         session.drawings.add("greyed", self._count_doubt, {"loaded", "doubt"})
         self.on("mode", self._set_mode)
         self.on("level", partial(self._set, "level", float))
+        self.on("stained", partial(self._set, "stained", bool))
+        self.on("zoom", lambda _: session.slices.switch_zoom())
+        self.on("oblique", lambda _: session.slices.oblique.switch())
+        self.on("tilt", self._tilt)
         self.on("doubt", lambda part: session.change(doubt=None if part is None else float(part)))
 
     def _set_mode(self, name: Any) -> None:
         if name in MODES:
             self._session.change(mode=name)
+
+    def _tilt(self, wish: Any) -> None:
+        """``[x, y]``: the oblique slice's turn about each, in degrees."""
+        if self._session.state.oblique is not None:
+            self._session.change(oblique=(float(wish[0]), float(wish[1])))
 
     def _set(self, name: str, kind: Callable[[Any], Any], value: Any) -> None:
         self._session.change(**{name: kind(value)})
@@ -62,6 +71,10 @@ class Display(Piece):
                 level=state.level,
                 flat=session.data.is_stack,
                 doubt=state.doubt,
+                stained=state.stained,
+                stainable=session.data.can_stain,
+                zoom=None if state.zoom is None else state.zoom.um_per_pixel,
+                oblique=state.oblique,
                 gene=state.gene,
             )
 

@@ -25,6 +25,8 @@ class Habits(Piece):
         self.on("step", self._step)
         self.on("switch", self._switch)
         self.on("layout", self._lay)
+        self.on("zoom", lambda _: session.slices.switch_zoom())
+        self.on("oblique", lambda _: session.slices.oblique.switch())
 
     def follow(self, changed: set[str]) -> None:
         """The layout, which a key leaves and comes back to."""

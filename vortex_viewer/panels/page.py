@@ -26,7 +26,7 @@ def template(session: Any) -> pn.Template:
     page.add_variable("tabs", [(p.slot, p.tab) for p in session.pieces if p.tab is not None])
     for piece in session.pieces:
         page.add_panel(piece.slot, piece)
-    for name, part in session.slices.views.items():
+    for name, part in session.slices.panes.items():
         page.add_panel(
             name, pn.pane.Bokeh(part.figure, sizing_mode="stretch_both", margin=0, theme=None)
         )

@@ -5,26 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from bokeh.models import (
-    ColumnDataSource,
-    CustomJS,
-    Label,
-    MetricLength,
-    Range1d,
-    ScaleBar,
-    Span,
-    WheelZoomTool,
-)
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, CustomJS, Span
 
 from vortex_viewer import drawing
 from vortex_viewer.drawings import COLOURS
+from vortex_viewer.panels.oblique import Oblique
+from vortex_viewer.panels.pane import Pane
 from vortex_viewer.panels.part import Part
 from vortex_viewer.panels.piece import read
+from vortex_viewer.panels.zoom import ZoomLink
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.data import Spots
-from vortex_viewer.scene.slices import AXES, Picture, Window
+from vortex_viewer.scene.slices import AXES
 from vortex_viewer.scene.stage import AXIS_COLOURS
 from vortex_viewer.state import Point
 
@@ -32,42 +24,10 @@ if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
 NAMES = "zyx"
-FEWEST_PIXELS = 16
-INK, BACK = "#e8ebf1", "#0b0d12"
-FONT = "Inter, Segoe UI, Roboto, Helvetica Neue, Noto Sans, Liberation Sans, Arial, sans-serif"
-LABEL = {
-    "x": 8,
-    "y": 8,
-    "x_units": "screen",
-    "y_units": "screen",
-    "text_color": INK,
-    "text_font": FONT,
-    "text_font_size": "11px",
-    "background_fill_color": BACK,
-    "background_fill_alpha": 0.6,
-    "padding": 3,
-}
-LENGTHS = {"ticks": [1, 2, 5, 10, 20, 50, 100, 200, 500], "include": ["µm", "mm"]}
-BAR = {
-    "unit": "µm",
-    "location": "bottom_right",
-    "bar_length": 0.22,
-    "bar_line_color": INK,
-    "bar_line_width": 3,
-    "label_text_color": INK,
-    "label_text_font": FONT,
-    "label_text_font_size": "11px",
-    "label_standoff": 2,
-    "background_fill_color": BACK,
-    "background_fill_alpha": 0.6,
-    "border_line_color": None,
-    "margin": 8,
-    "padding": 4,
-}
 
 
-class Slice:
-    """One slice's figure.
+class Slice(Pane):
+    """One orthogonal slice's figure.
 
     Parameters
     ----------
@@ -75,80 +35,28 @@ class Slice:
         "xy", "xz" or "yz".
     """
 
-    def __init__(self, view: str, cursor: ColumnDataSource, extent: ColumnDataSource) -> None:
-        self.view = view
+    def __init__(
+        self, view: str, cursor: ColumnDataSource, extent: ColumnDataSource, zoom: ZoomLink
+    ) -> None:
+        super().__init__(view)
+        fig = self.figure
         cut, down, across = (NAMES[a] for a in AXES[view])
-        self._pixels = 0  # unknown until the page has drawn the figure
-        self.image = ColumnDataSource(
-            {"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}
-        )
         self.spots = ColumnDataSource({"x": [], "y": [], "r": [], "colour": []})
-        self.figure = fig = figure(
-            x_range=Range1d(0, 1),
-            y_range=Range1d(1, 0),
-            sizing_mode="stretch_both",
-            toolbar_location=None,
-            min_border=0,
-            background_fill_color="#000000",
-            border_fill_color="#000000",
-            outline_line_color=None,
-            tools=[],
-            tags=[view, [0, 0]],
-            output_backend="canvas",
-        )
-        fig.axis.visible = False
-        fig.grid.visible = False
-        fig.image_rgba("image", x="x", y="y", dw="dw", dh="dh", source=self.image)
         fig.circle(
             "x", "y", radius="r", source=self.spots, fill_color="colour", line_color="#0b0d12",
             line_width=0.5, line_alpha=0.6,
         )  # fmt: skip
-        wheel = WheelZoomTool(zoom_on_axis=False, maintain_focus=True, speed=1 / 1000)
-        fig.on_change("inner_width", self._resized)
-        fig.add_tools(wheel)
-        fig.toolbar.active_scroll = wheel
         self.lines = [
             (Span(dimension="height", line_color=AXIS_COLOURS[across], line_alpha=0.8), across),
             (Span(dimension="width", line_color=AXIS_COLOURS[down], line_alpha=0.8), down),
         ]
         for span, _ in self.lines:
             fig.add_layout(span)
-        self.label = (Label(**LABEL, text=""), view.upper(), cut)
-        fig.add_layout(self.label[0])
-        self.bar = ScaleBar(range=fig.x_range, dimensional=MetricLength(**LENGTHS), **BAR)
-        fig.add_layout(self.bar)
+        self.label = (self.title, view.upper(), cut)
         parts = {"fig": fig, "cursor": cursor, "extent": extent, "across": across, "down": down}
-        move = CustomJS(args=parts, code=read("slice_move.js"))
-        fit = CustomJS(args=parts, code=read("slice_fit.js"))
-        for event in ("tap", "panstart", "pan"):
-            fig.js_on_event(event, move)
-        fig.js_on_event("doubletap", fit)
-        fig.js_on_change("inner_width", fit)
-        fig.js_on_change("inner_height", fit)
-        extent.js_on_change("data", fit)
-
-    def _resized(self, _attr: str, _old: Any, new: Any) -> None:
-        self._pixels = int(new or 0)
-
-    @property
-    def window(self) -> Window:
-        """What is in sight."""
-        fig = self.figure
-        across = sorted((float(fig.x_range.start), float(fig.x_range.end)))
-        down = sorted((float(fig.y_range.start), float(fig.y_range.end)))
-        return Window((across[0], across[1]), (down[0], down[1]), self._pixels)
-
-    def show(self, picture: Picture) -> None:
-        """Show a picture in its place."""
-        (x0, x1), (y0, y1) = picture.across_um, picture.down_um
-        packed = np.ascontiguousarray(picture.rgba).view(np.uint32)[..., 0]
-        self.image.data = {
-            "image": [packed],
-            "x": [x0],
-            "y": [y0],
-            "dw": [x1 - x0],
-            "dh": [y1 - y0],
-        }
+        self.drag("slice_move.js", parts)
+        self.fit("slice_fit.js", {**parts, "zoom": zoom.source}, extent)
+        zoom.add(self, across, down)
 
     def show_spots(self, found: tuple[Spots, list[str], Any] | None) -> None:
         """Show the measured spots of a section that lies in this slice: colours and radii."""
@@ -171,7 +79,10 @@ class Slices(Part):
     def __init__(self) -> None:
         self.cursor = ColumnDataSource({"x": [0.0], "y": [0.0], "z": [0.0]})
         self.extent = ColumnDataSource({key: [0.0, 1.0] for n in "xyz" for key in (n, f"fit {n}")})
-        self.views = {view: Slice(view, self.cursor, self.extent) for view in AXES}
+        self.zoom = ZoomLink()
+        self.views = {view: Slice(view, self.cursor, self.extent, self.zoom) for view in AXES}
+        self.oblique = Oblique(self.cursor, self.extent, self.zoom, self.views)
+        self.panes: dict[str, Pane] = {**self.views, "oblique": self.oblique}
         self._session: Session | None = None
         self.cursor.js_on_change(
             "data",
@@ -185,48 +96,57 @@ class Slices(Part):
             ),
         )
         self.cursor.on_change("data", self._moved)
-        for view, part in self.views.items():
-            for model, name in (
-                (part.figure.x_range, "start"),
-                (part.figure.y_range, "start"),
-                (part.figure, "inner_width"),
-            ):
-                model.on_change(name, partial(self._seen, view))
+        for view, part in self.panes.items():
+            part.listen(partial(self._seen, view))
 
     def connect(self, session: Session) -> None:
         """One drawing a slice."""
         self._session = session
+        self.zoom.connect(session)
+        self.oblique.connect(session)
         for view in self.views:
-            when = COLOURS | {"spots", "cursor_um"}
+            when = COLOURS | {"spots", "cursor_um", "stained"}
             session.drawings.add(view, partial(self._draw, view), when)
 
     async def opened(self) -> None:
         """Another block."""
         if self._session is not None:
             self._session.on_page(self._reset)
+            await self.oblique.opened()
 
     def follow(self, changed: set[str]) -> None:
         """Bring the crosshair to where the state has it."""
         session = self._session
         if session is not None and session.data is not None and "cursor_um" in changed:
             session.on_page(partial(self.set_cursor, session.cursor))
+        self.zoom.follow(changed)
+        self.oblique.follow(changed)
         if session is not None and "bar" in changed:
             session.on_page(partial(self._show_bars, session.state.bar))
 
     def _show_bars(self, on: bool) -> None:
-        for part in self.views.values():
+        for part in self.panes.values():
             part.bar.visible = on
 
     def close(self) -> None:
         """Let go of the visitor."""
         self._session = None
+        self.zoom.close()
+        self.oblique.close()
+
+    def switch_zoom(self) -> None:
+        """One zoom for all slices, as they are now; or each its own again."""
+        session = self._session
+        if session is not None and session.data is not None:
+            on = session.state.zoom is not None
+            session.change(zoom=None if on else self.zoom.now(self.views, session.cursor))
 
     def _moved(self, _attr: str, _old: Any, new: Any) -> None:
         session, place = self._session, tuple(float(new[axis][0]) for axis in "xyz")
         if session is not None and session.data is not None and place != session.cursor:
             session.change(cursor_um=place)
 
-    def _seen(self, view: str, _attr: str, _old: Any, _new: Any) -> None:
+    def _seen(self, view: str) -> None:
         if self._session is not None and self._session.data is not None:
             self._session.drawings.ask(view)
 
@@ -235,9 +155,9 @@ class Slices(Part):
         if session is None or session.data is None:
             return
         data, state, gene, place = session.data, session.state, session.gene, session.cursor
-        window = part.window
-        if window.pixels < FEWEST_PIXELS:
+        if part.hidden:
             return
+        window = part.window
         picture = await session.run(
             partial(drawing.slice_picture, data, state, gene, view, place, window, session.mixed)
         )

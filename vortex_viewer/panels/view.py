@@ -37,7 +37,11 @@ class View(Piece):
         self.on("turning", lambda on: session.change(turning=bool(on)))
         add("body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level"})
         add("spots", self._draw_spots, COLOURS | {"spots", "crop_um", "depth"})
-        add("frames", self._draw_frames, {"loaded", "cursor_um", "planes", "crop_um", "depth"})
+        add(
+            "frames",
+            self._draw_frames,
+            {"loaded", "cursor_um", "planes", "crop_um", "depth", "oblique"},
+        )
 
     async def opened(self) -> None:
         """An empty scene of the new block's size."""
@@ -183,11 +187,13 @@ class View(Piece):
             return
         content = session.data.content
         crop, place = state.crop_um, session.cursor if state.planes else None
+        ring = drawing.oblique_ring(session.data, state, session.cursor)
 
         def put(stage: Any) -> None:
             stage.set_crop(crop)
             stage.set_box(content)
             stage.set_planes(crop or content, place)
+            stage.set_oblique(ring)
 
         await session.stream.change(put)
         self.show(crop=None if crop is None else ",".join(f"{a:.0f}-{b:.0f}" for a, b in crop))

@@ -46,7 +46,13 @@ class Views(Piece):
         session = self._session
         back, forward = session.history.steps
         state = session.state
-        self.show(back=back, forward=forward, file=state.dumps(), layout=state.layout)
+        self.show(
+            back=back,
+            forward=forward,
+            file=state.dumps(),
+            layout=state.layout,
+            oblique=state.oblique is not None,
+        )
 
     async def _list(self) -> None:
         session, data = self._session, self._session.data

@@ -31,6 +31,7 @@ from vortex_viewer.state import Camera
 
 BACKGROUND = "#0b0d12"
 AXIS_COLOURS = {"x": "#ff7a6b", "y": "#6fd08c", "z": "#6aa8ff"}
+OBLIQUE_COLOUR = "#f2c94c"
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -79,7 +80,8 @@ class Stage:
 
     def clear(self) -> None:
         """Empty the scene, for another study."""
-        for name in ("volume", "box", "plane x", "plane y", "plane z", "spots"):
+        names = ("volume", "box", "plane x", "plane y", "plane z", "plane oblique", "spots")
+        for name in names:
             self.plotter.remove_actor(name, render=False)
         self.set_surfaces(())
         if self._volume is not None:
@@ -279,7 +281,6 @@ class Stage:
 
     def set_planes(self, box: Box, cursor_um: tuple[float, float, float] | None) -> None:
         """Outlines of the three slices; None removes them."""
-        d = self._depth
         for axis, name in enumerate("xyz"):
             if cursor_um is None:
                 self.plotter.remove_actor(f"plane {name}", render=False)
@@ -293,16 +294,26 @@ class Stage:
                 ring = [(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)]
             else:
                 ring = [(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)]
-            corners = np.array([*ring, ring[0]]) * (1.0, 1.0, d)
-            self.plotter.add_mesh(
-                pv.lines_from_points(corners),
-                color=AXIS_COLOURS[name],
-                line_width=2,
-                lighting=False,
-                name=f"plane {name}",
-                reset_camera=False,
-                render=False,
-            )
+            self._outline(name, ring, AXIS_COLOURS[name])
+
+    def set_oblique(self, ring: npt.NDArray[np.float64] | None) -> None:
+        """Outline of the oblique slice: its corners (n, 3) in order; None removes it."""
+        if ring is None or len(ring) < 3:
+            self.plotter.remove_actor("plane oblique", render=False)
+        else:
+            self._outline("oblique", ring, OBLIQUE_COLOUR)
+
+    def _outline(self, name: str, ring: Sequence[Any] | npt.NDArray[Any], colour: str) -> None:
+        corners = np.array([*ring, ring[0]]) * (1.0, 1.0, self._depth)
+        self.plotter.add_mesh(
+            pv.lines_from_points(corners),
+            color=colour,
+            line_width=2,
+            lighting=False,
+            name=f"plane {name}",
+            reset_camera=False,
+            render=False,
+        )
 
     def set_crop(self, crop: Box | None) -> None:
         """Show only what lies in these x, y and z ranges, in micrometres."""

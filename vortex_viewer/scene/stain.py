@@ -13,8 +13,9 @@ from vortex_model.multiscale import Channel
 HAEMATOXYLIN = np.array([0.860, 1.000, 0.300], np.float32)
 EOSIN = np.array([0.050, 1.000, 0.544], np.float32)
 """What each dye takes of red, green and blue light (Giacomelli et al. 2016)."""
-STRENGTH = 2.5
-"""How dark a channel at the top of its window is: the sum of its extinctions in green."""
+STRENGTH = 1.5
+"""How strongly a channel at the top of its window is stained: so that soft tissue in the middle of
+its window has eosin's pink, and nuclei in it stay apart from it."""
 
 
 def stains(channels: Sequence[Channel]) -> tuple[int, int] | None:
