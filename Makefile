@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 EXTRAS := dev,cluster,spatialdata,train,movie,parquet
 
-.PHONY: help install serve test system check unit browser format accuracy constraints clean
+.PHONY: help install serve test system check unit browser format bench accuracy constraints clean
 
 help:
 	@echo "make serve     install, make the demo study, serve it"
@@ -12,6 +12,7 @@ help:
 	@echo "make check     formatting, lint, types, directions of imports"
 	@echo "make unit      the tests that need no browser"
 	@echo "make browser   the tests in Chromium"
+	@echo "make bench     measure speed; writes docs/benchmarks.*; SECTIONS='page export' for some"
 	@echo "make accuracy  measure accuracy on the real data; writes docs/accuracy.*"
 	@echo "make clean     remove the virtual environment and what tools left"
 
@@ -51,6 +52,10 @@ browser: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: install
+	@sh deploy/system-packages.sh egl chromium
+	$(BIN)/python tests/bench/bench.py $(SECTIONS)
 
 accuracy: install
 	$(BIN)/python tests/bench/accuracy.py

@@ -1,8 +1,10 @@
 """Writes docs/benchmarks.md and .json: every figure a ratio in one run, its command beside it.
 
-    .venv/bin/python tests/bench/bench.py [store http kriging size workers network page] [memory]
+    .venv/bin/python tests/bench/bench.py [SECTION...]
 
-Without names, all but ``memory``, which makes a block of 7.8 gigavoxels and needs hours and 40 GB.
+Sections: store, http, kriging, size, workers, network, page, export; all when none is named.
+Peak memory has a page of its own: tests/bench/memory.py.
+``--small --out FOLDER`` tries on little data whether the browser's rows work.
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ from pathlib import Path
 
 from rows import ROOT, write
 
-SECTIONS = ("store", "http", "kriging", "size", "workers", "network", "page", "memory")
-ASKED_FOR = ("memory",)
+SECTIONS = ("store", "http", "kriging", "size", "workers", "network", "page", "export")
 
 
 def say(text: str) -> None:
@@ -32,8 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []])
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--small", action="store_true", help="little data: does it work at all?")
     options = parser.parse_args()
-    chosen = options.sections or [s for s in SECTIONS if s not in ASKED_FOR]
+    if options.small:
+        if options.out == ROOT / "docs":
+            parser.error("--small measures nothing: name another folder with --out")
+        os.environ["VORTEX_BENCH_SMALL"] = "1"
+    chosen = options.sections or SECTIONS
     with tempfile.TemporaryDirectory(prefix="vortex-bench-") as work:
         os.environ["XDG_CACHE_HOME"] = f"{work}/cache"
         os.environ["XDG_DATA_HOME"] = f"{work}/data"

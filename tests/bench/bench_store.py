@@ -40,7 +40,7 @@ def rows(work: Path) -> list[Row]:
         Row(
             "a gene's volume from factors, over copying its factors in memory",
             gene / copy, 3.0, "at most", "", command,
-            f"{RANK} factors as {kind}, {size} tokens; two threads, the copy one; {gene * 1e3:.0f} ms",
+            f"{RANK} {kind} factors, {size} tokens, two threads (copy: one); {gene * 1e3:.0f} ms",
         ),
         Row("1,000 genes stored, over 1,000 float16 volumes", stored / full, 0.02, "at most", "",
             command, f"variance, coarser levels and loadings included; {size} tokens"),

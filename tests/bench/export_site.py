@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -151,13 +152,13 @@ class Mirrored:
         return self._small[channel][np.ix_(*index)]
 
 
-def make_block(place: Path) -> None:
-    """The study: 1000 x 857 x 154 voxels, 1,000 genes."""
+def make_block(place: Path, shape: tuple[int, int, int] = SHAPE) -> None:
+    """The study: 1000 x 857 x 154 voxels unless said, 1,000 genes."""
     phantom = place.with_name("small.zarr")
     if not phantom.exists():
         make_phantom(phantom, PhantomSpec())
     image = Study.open(phantom).morphology
-    grid = Grid(SHAPE, SPACING)
+    grid = Grid(shape, SPACING)
     lattice = grid.lattice((TOKEN_UM,) * 3)
     rng = np.random.default_rng(0)
     z, y, x = (np.linspace(0, 1, n) for n in lattice.shape)
@@ -205,6 +206,48 @@ def visit(page: Page, address: str) -> dict[str, Any]:
     return found
 
 
+def measure(site: Path, visits: int = 3) -> dict[str, Any]:
+    """Serve an export, open it in so many fresh browsers; medians over them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(site)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(1)
+    seen = []
+    try:
+        with sync_playwright() as play:
+            for _ in range(visits):
+                browser = play.chromium.launch(
+                    executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
+                    args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
+                          "--enable-unsafe-swiftshader"],
+                )  # fmt: skip
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                address = f"http://127.0.0.1:{port}/index.html#version=1&study=block"
+                seen.append(visit(page, address))
+                browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    genes = {w: [row for v in seen for row in v[w]] for w in ("new", "seen")}
+    return {
+        "first_picture_ms": round(float(np.median([v["first"]["ms"] for v in seen]))),
+        "first_slices_ms": round(float(np.median([v["first_slices"]["ms"] for v in seen]))),
+        "first_picture_data_bytes": int(np.median([v["first"]["bytes"] for v in seen])),
+        "gene_new_ms": {k: median(genes["new"], k) for k in ("slice", "volume")},
+        "gene_seen_ms": {k: median(genes["seen"], k) for k in ("slice", "volume")},
+        "drag_slices_per_s": round(float(np.median([v["drag"][0] for v in seen])), 1),
+        "turn_frames_per_s": round(float(np.median([v["turn"][0] for v in seen])), 1),
+        "site_bytes": sum(p.stat().st_size for p in site.rglob("*") if p.is_file()),
+        "load_average": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+    }
+
+
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -218,43 +261,7 @@ def main() -> None:
         make_block(study)
     if not site.exists():
         export_site([study], site, layout=options.layout)
-    port = 8765
-    server = subprocess.Popen(
-        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(site)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(1)
-    visits = []
-    try:
-        with sync_playwright() as play:
-            for _ in range(options.visits):
-                browser = play.chromium.launch(
-                    executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-                    args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
-                          "--enable-unsafe-swiftshader"],
-                )  # fmt: skip
-                page = browser.new_page(viewport={"width": 1440, "height": 900})
-                visits.append(
-                    visit(page, f"http://127.0.0.1:{port}/index.html#version=1&study=block")
-                )
-                browser.close()
-    finally:
-        server.terminate()
-    genes = {w: [row for v in visits for row in v[w]] for w in ("new", "seen")}
-    result = {
-        "first_picture_ms": round(float(np.median([v["first"]["ms"] for v in visits]))),
-        "first_slices_ms": round(float(np.median([v["first_slices"]["ms"] for v in visits]))),
-        "first_picture_data_bytes": int(np.median([v["first"]["bytes"] for v in visits])),
-        "gene_new_ms": {k: median(genes["new"], k) for k in ("slice", "volume")},
-        "gene_seen_ms": {k: median(genes["seen"], k) for k in ("slice", "volume")},
-        "drag_slices_per_s": round(float(np.median([v["drag"][0] for v in visits])), 1),
-        "turn_frames_per_s": round(float(np.median([v["turn"][0] for v in visits])), 1),
-        "site_bytes": sum(p.stat().st_size for p in site.rglob("*") if p.is_file()),
-        "load_average": os.getloadavg()[0],
-        "cores": os.cpu_count(),
-    }
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(json.dumps(measure(site, options.visits), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[2]
 BENCH = ".venv/bin/python tests/bench/bench.py"
 
 
+def small() -> bool:
+    """Whether everything is to be made small: does it work at all?"""
+    return "VORTEX_BENCH_SMALL" in os.environ
+
+
 @dataclass
 class Row:
     """One figure: a ratio or a time taken in one run.
