@@ -107,8 +107,8 @@ def rows(work: Path) -> list[Row]:
         Row("1,000 genes in the whole volume, times as fast as the usual procedure",
             theirs / ours, 40.0, "at least", "", command,
             f"{shape}, both extrapolated to 1024^3: ours {ours:.0f} s, from features in "
-            f"{seconds:.0f} s here, and {fitted:.0f} s to fit; usual {theirs:.0f} s, from {PART} of "
-            f"{count:,} windows of {WINDOW}, 75 % overlap, averaged at token resolution"),
+            f"{seconds:.0f} s here, and {fitted:.0f} s to fit; usual {theirs:.0f} s, from {PART} "
+            f"of {count:,} windows of {WINDOW}, 75 % overlap, averaged at token resolution"),
     ]  # fmt: skip
 
 
