@@ -19,6 +19,7 @@ from vortex_viewer.history import History
 from vortex_viewer.house import House
 from vortex_viewer.latest import Latest
 from vortex_viewer.panels import facts
+from vortex_viewer.panels.marking import Marking
 from vortex_viewer.panels.part import Part
 from vortex_viewer.panels.piece import Piece
 from vortex_viewer.panels.register import PANELS
@@ -71,8 +72,8 @@ class Session:
         self.stream = Stream(house.renderer, self._camera_moved)
         house.relays.add(self.stream)
         self.pieces = [panel(self.on_page) for panel in PANELS]
-        self.slices = Slices()
-        self.parts: list[Part] = [*self.pieces, self.slices]
+        self.slices, self.marking = Slices(), Marking()
+        self.parts: list[Part] = [self.marking, *self.pieces, self.slices]
         self.study_bar, self.view = self.piece(StudyBar), self.piece(View)
         for part in self.parts:
             part.connect(self)

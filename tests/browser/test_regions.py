@@ -1,10 +1,14 @@
 """Regions are drawn in slices, kept, measured and compared; the numbers are numpy's."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
+import zarr
+from hands import cells, places, stroke
 from studies import block
 from visiting import Running, Visitor, running
 
@@ -26,24 +30,6 @@ def server(place) -> Iterator[Running]:
         yield one
 
 
-def places(visitor: Visitor, where: str = XY) -> Callable[[float, float], tuple[float, float]]:
-    """Pixels of the page for micrometres of the slice, by two clicks."""
-    visitor.still(where)
-    box = visitor.box(where)
-    seen = []
-    for share in (0.3, 0.7):
-        x, y = box["x"] + share * box["width"], box["y"] + share * box["height"]
-        before = visitor.said("cursor")
-        visitor.page.mouse.click(x, y)
-        visitor.page.wait_for_function("b => document.body.dataset.cursor !== b", arg=before)
-        seen.append((x, y, *map(float, visitor.said("cursor").split(",")[:2])))
-    (x0, y0, u0, v0), (x1, y1, u1, v1) = seen
-    return lambda u, v: (
-        x0 + (u - u0) / (u1 - u0) * (x1 - x0),
-        y0 + (v - v0) / (v1 - v0) * (y1 - y0),
-    )
-
-
 def drag(visitor: Visitor, shape: str, corners: list[tuple[float, float]], through="") -> None:
     """Draw one region."""
     tab(visitor)
@@ -51,12 +37,7 @@ def drag(visitor: Visitor, shape: str, corners: list[tuple[float, float]], throu
     visitor.page.locator(f'[data-shape="{shape}"]').click()
     visitor.wait_said("drawing", shape)
     before = visitor.said("regions")
-    mouse = visitor.page.mouse
-    mouse.move(*corners[0])
-    mouse.down()
-    for corner in corners[1:]:
-        mouse.move(*corner, steps=6)
-    mouse.up()
+    stroke(visitor, corners)
     visitor.page.wait_for_function("b => document.body.dataset.regions !== b", arg=before)
 
 
@@ -71,16 +52,6 @@ def answered(visitor: Visitor, kind: str) -> None:
 def masks(place) -> dict[str, np.ndarray]:
     grid = Study.open(place).prediction().grid
     return {name: region.on(grid).mask for name, region in Study.open(place).regions.items()}
-
-
-def cells(visitor: Visitor, gene: str) -> list[str]:
-    search = visitor.page.get_by_label("Find a gene in this table")
-    search.fill(gene)
-    row = visitor.page.locator(f'.trow[data-gene="{gene}"]')
-    row.wait_for()
-    found = row.locator(".number").all_inner_texts()
-    search.fill("")
-    return found
 
 
 def test_two_boxes_are_drawn_measured_compared_and_kept(visitor: Visitor, place) -> None:
@@ -157,7 +128,7 @@ def test_lasso_ellipsoid_and_threshold(visitor: Visitor, place) -> None:
     tab(visitor)
     drag(visitor, "ellipsoid", [at(400, 300), at(800, 700)])
     visitor.page.get_by_label("Threshold").fill("2.1")
-    visitor.page.get_by_role("button", name="Gene above").click()
+    visitor.page.get_by_role("button", name="Add", exact=True).click()
     visitor.page.wait_for_function("() => document.body.dataset.regions.includes('LEFT above 2.1')")
     found = masks(place)
     prediction = Study.open(place).prediction()
@@ -202,8 +173,75 @@ def test_a_region_without_tokens_is_told(visitor: Visitor) -> None:
     visitor.page.get_by_label("Depth of the region, micrometres").fill("1")
     visitor.page.locator('[data-shape="box"]').click()
     visitor.wait_said("drawing", "box")
-    visitor.page.mouse.move(*at(300, 300))
-    visitor.page.mouse.down()
-    visitor.page.mouse.move(*at(700, 700), steps=4)
-    visitor.page.mouse.up()
+    stroke(visitor, [at(300, 300), at(700, 700)])
     visitor.page.get_by_text("holds no token of the lattice").first.wait_for()
+
+
+def test_a_region_from_the_morphology_and_all_of_them_out_as_labels_and_csv(
+    visitor: Visitor, place, tmp_path
+) -> None:
+    tab(visitor)
+    visitor.page.get_by_label("Make a region from").select_option("nuclei above")
+    visitor.page.get_by_label("Threshold").fill("600")
+    visitor.page.get_by_role("button", name="Add", exact=True).click()
+    visitor.page.wait_for_function(
+        "() => document.body.dataset.regions.includes('nuclei above 600')"
+    )
+    found = masks(place)
+    inside = found["nuclei above 600"]
+    grid = Study.open(place).prediction().grid
+    x, y, z = (p.reshape(grid.shape) for p in grid.points().T)
+    slab = (abs(x - 640) < 500) & (abs(y - 480) < 360) & (abs(z - 200) < 140)
+    assert inside[slab].all()
+    assert not inside[(x < 80) | (y < 60)].any()
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("button", name="CSV", exact=True).click()
+    rows = download.value.path().read_text().splitlines()
+    assert rows[0] == "region,z,y,x,x_um,y_um,z_um"
+    assert len(rows) == 1 + sum(int(mask.sum()) for mask in found.values())
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("button", name="Labels", exact=True).click()
+    shutil.unpack_archive(download.value.path(), tmp_path, "zip")
+    (image,) = tmp_path.glob("*.ome.zarr")
+    numbers = zarr.open_group(image, mode="r")["0"][:].reshape(grid.shape)
+    expected = np.zeros(grid.shape, int)
+    for number, mask in enumerate(found.values(), start=1):
+        expected[mask] = number
+    assert np.array_equal(numbers, expected)
+
+
+def test_profiles_along_a_line_with_depth_and_from_a_surface(visitor: Visitor, place) -> None:
+    visitor.show("LEFT")
+    at = places(visitor)
+    tab(visitor)
+    prediction = Study.open(place).prediction()
+    visitor.page.locator('[data-shape="line"]').click()
+    visitor.wait_said("drawing", "line")
+    stroke(visitor, [at(200, 480), at(1080, 480)])
+    answered(visitor, "profile")
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(".v-answer").get_by_role("button", name="CSV").click()
+    line = pd.read_csv(download.value.path())
+    values = prediction.profile(line[["x_um", "y_um", "z_um"]].to_numpy())["LEFT"].to_numpy()
+    assert np.allclose(line["mean"], values, atol=1e-4)
+    assert line["x_um"].iloc[[0, -1]].to_numpy() == pytest.approx([200, 1080], abs=15)
+    assert line["mean"].is_monotonic_decreasing
+    tab(visitor)
+    visitor.page.get_by_role("button", name="Depth").click()
+    visitor.page.get_by_text("LEFT with depth").wait_for()
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(".v-answer").get_by_role("button", name="CSV").click()
+    depth = pd.read_csv(download.value.path())
+    planes = prediction.gene("LEFT").values.mean(axis=(1, 2))
+    assert np.allclose(depth["mean"], planes, atol=1e-4)
+    visitor.page.get_by_label("Region 1 on side A").click()
+    visitor.page.get_by_role("button", name="From surface").click()
+    visitor.page.get_by_text("LEFT around Region 1").wait_for()
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(".v-answer").get_by_role("button", name="CSV").click()
+    around = pd.read_csv(download.value.path())
+    inside = masks(place)["Region 1"]
+    near = around[around["distance_um"] < 0]
+    assert np.average(near["mean"], weights=near["tokens"]) == pytest.approx(
+        prediction.gene("LEFT").values[inside].mean(), abs=1e-4
+    )

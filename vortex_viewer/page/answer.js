@@ -2,16 +2,17 @@ const TALL = 26;
 export function render({ model }) {
   let props = {}, stamp = null, order = [], sort = null, down = true, at = -1;
   const title = make("b", {}), note = make("p", { class: "message" }), facts = make("dl", { class: "facts2" }), legend = make("div", { class: "key" });
-  const close = make("button", { type: "button", class: "iconbutton", title: "Close (Esc)", "aria-label": "Close", onclick: () => send("close") }, icon("cross"));
+  const close = make("button", { type: "button", class: "iconbutton", title: "Back to the gene list (Esc)", "aria-label": "Close", onclick: () => send("close") }, icon("cross"));
   const search = make("input", { type: "text", placeholder: "Find a gene", "aria-label": "Find a gene in this table", spellcheck: "false" });
   const save = make("button", { type: "button", class: "button", title: "Save the table as CSV", onclick: csv }, "CSV");
   const heads = make("div", { class: "thead", role: "row" }), tall = make("div", { class: "tall", role: "rowgroup" });
   const list = make("div", { class: "tbody", tabindex: "0", role: "table", "aria-label": "Genes" }, tall);
-  const plot = volcano((name) => send("gene", name));
+  const plots = { volcano: volcano((name) => send("gene", name)), profile: profile((place) => send("go", place)) };
+  const drawPlot = () => { if (props.plot) plots[props.plot.kind].draw(props); };
   const busy = make("p", { class: "message busyline", role: "status" });
-  const root = make("section", { class: "v-answer", role: "dialog", "aria-label": "Answer", hidden: true },
-    make("header", {}, title, close), busy, note, facts, legend, plot.root, make("div", { class: "tools2" }, search, save), heads, list);
-  const width = () => `minmax(84px, 1fr) repeat(${(props.columns ?? []).length}, 62px)`;
+  const root = make("section", { class: "v-answer", "aria-label": "Answer", hidden: true },
+    make("header", {}, title, close), busy, note, facts, legend, plots.volcano.root, plots.profile.root, make("div", { class: "tools2" }, search, save), heads, list);
+  const width = () => `minmax(70px, 1fr) repeat(${(props.columns ?? []).length}, minmax(40px, 56px))`;
   function arrange() {
     const wanted = search.value.trim().toLowerCase(), column = (props.columns ?? []).find((c) => c.name === sort);
     order = []; (props.genes ?? []).forEach((g, i) => { if (!wanted || g.toLowerCase().includes(wanted)) order.push(i); });
@@ -43,23 +44,24 @@ export function render({ model }) {
     heads.replaceChildren(cell("gene", "Gene"), ...props.columns.map((c) => cell(c.name, c.label, c.hint)));
   }
   function csv() {
+    if (props.csv) { take(props.csv); return; }
     const quote = (v) => /[",\n]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v;
     const rows = [["gene", ...props.columns.map((c) => c.name), ...(props.sure ? ["reliable"] : [])].join(",")];
     for (const i of order) rows.push([quote(props.genes[i]), ...props.columns.map((c) => c.values[i] ?? ""), ...(props.sure ? [props.sure[i]] : [])].join(","));
-    const link = make("a", { href: URL.createObjectURL(new Blob([rows.join("\n") + "\n"], { type: "text/csv" })), download: `${props.file ?? "genes"}.csv` });
-    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    take(rows.join("\n") + "\n");
   }
-  function fit() {
-    const view = document.querySelector(".slot.view")?.getBoundingClientRect();
-    if (!view || !view.width) return;
-    Object.assign(root.style, { left: `${view.left + 12}px`, top: `${view.top + 12}px`, height: `${view.height - 24}px`, width: `${Math.max(300, Math.min(430, view.width - 24))}px` });
+  function take(text) {
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: `${props.file ?? "genes"}.csv` });
+    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
   search.addEventListener("input", () => { list.scrollTop = 0; arrange(); });
   list.addEventListener("scroll", paint);
-  new ResizeObserver(() => { fit(); paint(); }).observe(document.querySelector(".slot.view"));
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !root.hidden) send("close"); });
+  new ResizeObserver(() => { paint(); drawPlot(); }).observe(list);
+  addEventListener("resize", drawPlot);  // another theme, too
+  addEventListener("search-genes", () => { if (!root.hidden) { search.focus(); search.select(); } });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !root.hidden && !document.body.dataset.drawing && !document.body.dataset.painting) send("close"); });
   const send = bind(model, (next) => {
-    props = next; fit();
+    props = next;
     root.hidden = !props.open;
     const fresh = props.stamp !== stamp, again = fresh && props.kind === root.dataset.kind; stamp = props.stamp;
     root.dataset.kind = props.kind ?? "";
@@ -67,15 +69,17 @@ export function render({ model }) {
     facts.replaceChildren(...(props.facts ?? []).map(([label, value, hint]) => make("div", { title: hint ?? "" }, make("dt", {}, label), make("dd", {}, value))));
     legend.replaceChildren(...(props.legend ?? []).map(([colour, label, value]) => { const i = make("i"); i.style.background = colour; return make("span", {}, i, label, make("em", {}, value)); }));
     const some = (props.genes ?? []).length > 0;
-    for (const part of [heads, list, search.parentNode]) part.hidden = !some;
-    plot.root.hidden = !props.plot;
+    for (const part of [heads, list, search]) part.hidden = !some;
+    search.parentNode.hidden = !some && !props.csv;
+    for (const [kind, one] of Object.entries(plots)) one.root.hidden = props.plot?.kind !== kind;
     if (fresh) {
+      if (!again && props.plot) document.querySelector(".tools").classList.remove("open");  // room for the plot
       if (!again) { sort = null; search.value = ""; list.scrollTop = 0; }
       if (sort === null) { sort = props.sort; down = props.down ?? true; }  // none yet while it was being worked out
       if (some) { head(); arrange(); }
-      if (props.plot) plot.draw(props);
-    } else if (some) { paint(); if (props.plot) plot.draw(props); }
-    hook({ answer: props.open ? (props.busy ? "busy" : props.kind) : null, answerRows: props.open ? (props.genes ?? []).length : null, answerStamp: props.open ? props.stamp : null });
+      drawPlot();
+    } else if (some) { paint(); drawPlot(); }
+    hook({ answer: props.open ? (props.busy ? "busy" : props.kind) : null, answerRows: props.open ? (props.genes ?? []).length : null, answerStamp: props.open ? props.stamp : null, answerPlot: props.open && props.plot ? "1" : null });
   });
   return root;
 }

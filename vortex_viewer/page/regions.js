@@ -1,19 +1,37 @@
 export function render({ model }) {
-  let props = {}, a = new Set(), b = new Set();
+  let props = {}, a = new Set(), b = new Set(), known = [], taken = 0;
   const tool = (shape, label, hint) => make("button", { type: "button", class: "chip", "data-shape": shape, title: hint, "aria-pressed": "false", onclick: () => want(props.drawing === shape ? null : shape) }, label);
   const tools = [tool("box", "Box", "Drag a rectangle in a slice"), tool("ellipsoid", "Ellipsoid", "Drag an ellipse's frame in a slice"), tool("lasso", "Lasso", "Draw around something in a slice")];
   const through = make("input", { type: "number", min: "1", step: "any", placeholder: "all", "aria-label": "Depth of the region, micrometres", title: "How deep the region goes, centred on the slice; empty: through the whole block, an ellipsoid as deep as wide" });
-  const level = make("input", { type: "number", step: "any", "aria-label": "Threshold" });
-  const above = make("button", { type: "button", class: "chip", title: "A region where the gene that is shown is above this value", onclick: () => send("threshold", parseFloat(level.value)) }, "Gene above");
+  const level = make("input", { type: "number", step: "any", "aria-label": "Threshold", class: "short2" });
+  const source = make("select", { "aria-label": "Make a region from", title: "Make a region from a threshold, or from a class of a label image", onchange: () => fill() });
+  const from = make("button", { type: "button", class: "chip", title: "Make this region", onclick: () => { const [kind, name, value, title] = chosen(); send("made", { kind, name, value, title, level: level.value }); } }, "Add");
+  const line = make("button", { type: "button", class: "chip", "data-shape": "line", "aria-pressed": "false", title: "The gene along a line: drag it in a slice", onclick: () => want(props.drawing === "line" ? null : "line") }, "Line");
+  const depth = make("button", { type: "button", class: "chip", title: "The gene at each depth z: in the regions of side A, else in all tissue", onclick: () => send("profile", { kind: "depth", a: [...a] }) }, "Depth");
+  const around = make("button", { type: "button", class: "chip", title: "The gene by distance from the surface of side A", onclick: () => send("profile", { kind: "surface", a: [...a] }) }, "From surface");
+  const save = (kind, text, hint) => make("button", { type: "button", class: "tab", title: hint, onclick: () => send("save", kind) }, text);
+  const saving = make("div", { class: "asks" }, make("span", { class: "label" }, "Save all"), save("csv", "CSV", "Every token of the regions, with its place, as CSV"), save("labels", "Labels", "All regions as one OME-Zarr label image, zipped"));
   const list = make("ul", { class: "parts", "aria-label": "Regions" }), hint = make("p", { class: "message", role: "status", "aria-live": "polite" });
   const go = make("button", { type: "button", class: "button primary", onclick: () => send("compare", { a: [...a], b: [...b] }) }, "Compare");
   const root = make("section", { class: "form" },
     make("div", { class: "asks" }, ...tools, through, make("span", { class: "label" }, "µm deep")),
-    make("div", { class: "asks" }, above, level), hint, list, make("div", { class: "actions" }, go));
+    make("div", { class: "asks one" }, source, level, from), hint, list, make("div", { class: "actions" }, go),
+    make("div", { class: "asks rule" }, make("span", { class: "label" }, "Profile"), line, depth, around), saving);
+  const chosen = () => (props.choices ?? [])[source.selectedIndex] ?? ["gene", null, null, ""];
+  function fill() {
+    const [kind, name] = chosen();
+    level.hidden = kind === "label";
+    level.value = kind === "gene" && props.level != null ? props.level.toPrecision(3) : "";
+    level.placeholder = kind === "morphology" ? "value" : "";
+    level.title = kind === "morphology" ? `Intensity of ${name}, as in the reading beside the slices` : "Expression, log1p CP10K";
+  }
   function want(shape) { send("draw", shape ? { shape, through: through.value } : null); }
   through.addEventListener("change", () => { if (props.drawing) want(props.drawing); });
-  level.addEventListener("input", () => { level.dataset.own = "1"; });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && props.drawing) want(null); });
+  function take({ name, data }) {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0)), link = make("a", { href: URL.createObjectURL(new Blob([bytes])), download: name });
+    link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
   function side(name, letter, own, other) {
     return make("button", { type: "button", "aria-pressed": own.has(name) ? "true" : "false", "aria-label": `${name} on side ${letter}`, title: `Compare: side ${letter}`,
       onclick: () => { if (own.has(name)) own.delete(name); else { own.add(name); other.delete(name); } draw(); } }, letter);
@@ -42,16 +60,22 @@ export function render({ model }) {
     const regions = props.regions ?? [], names = new Set(regions.map(([n]) => n));
     for (const s of [a, b]) for (const n of s) if (!names.has(n)) s.delete(n);
     list.replaceChildren(...regions.map(row));
+    around.disabled = !a.size; saving.hidden = !regions.length;
     go.disabled = !a.size; go.textContent = a.size && !b.size ? "Compare A with the rest" : "Compare A with B";
     go.parentNode.hidden = !regions.length;
-    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length ? "" : props.ready ? "No region yet. Choose a shape, then drag in a slice." : "Regions need a prediction: fine-tune one first.";
+    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? "No region yet. Choose a shape, then drag in a slice." : "Regions need a prediction: fine-tune one first.";
   }
   const send = bind(model, (next) => {
     props = next;
-    if (props.gene !== level.dataset.gene) { level.dataset.gene = props.gene ?? ""; delete level.dataset.own; }
-    if (props.level != null && !level.dataset.own) level.value = props.level.toPrecision(3);
-    above.disabled = level.disabled = !props.gene || !props.ready; above.title = props.gene ? `A region where ${props.gene} is above this value` : "Show a gene first";
-    for (const t of tools) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); t.disabled = !props.ready; }
+    const choices = [["gene", props.gene, null, props.gene ? `${props.gene} above` : "gene above"], ...(props.sources ?? [])], stamp = JSON.stringify([choices, props.level]);
+    if (stamp !== source.dataset.stamp) {
+      const at = Math.max(0, source.selectedIndex); source.dataset.stamp = stamp; props.choices = choices; known = choices;
+      source.replaceChildren(...choices.map((c) => make("option", {}, c[3]))); source.selectedIndex = Math.min(at, choices.length - 1); fill();
+    }
+    props.choices = known;
+    from.disabled = source.disabled = level.disabled = !props.ready; line.disabled = depth.disabled = !props.ready || !props.gene;
+    if (props.file && props.file.stamp !== taken) { taken = props.file.stamp; take(props.file); }
+    for (const t of [...tools, line]) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); if (t !== line) t.disabled = !props.ready; }
     hook({ drawing: props.drawing, regions: JSON.stringify((props.regions ?? []).map(([n]) => n)) });
     draw();
   });

@@ -32,7 +32,7 @@ export function render({ model }) {
   const send = bind(model, (props) => {
     spinner.hidden = !props.busy; spinner.lastChild.textContent = props.busy ?? "";
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";
-    const genes = props.genes ?? [], beside = (props.panes ?? 1) > 1;
+    const genes = [...(props.genes ?? []), ...(props.labelled ? [["", null]] : [])], beside = (props.panes ?? 1) > 1;
     what.className = beside ? `what panes n${genes.length}` : "what";
     what.replaceChildren(...genes.map(([name, colour]) => { const b = make("b", {}, name); if (colour) b.style.color = colour; return b; }));
     spin.setAttribute("aria-pressed", props.turning ? "true" : "false");

@@ -16,7 +16,7 @@ class Answer(Piece):
     """A table of genes that can be sorted, searched and saved; a click shows the gene."""
 
     slot = "answer"
-    _esm = script("answer", "volcano")
+    _esm = script("answer", "volcano", "profile")
 
     def __init__(self, on_page: Any) -> None:
         super().__init__(on_page)
@@ -28,6 +28,7 @@ class Answer(Piece):
         self._session = session
         self._stamp = 0
         self.on("gene", lambda name: session.change(gene=str(name), window=None))
+        self.on("go", lambda place: session.change(cursor_um=tuple(float(v) for v in place)))
         self.on("close", lambda _: self.hide())
 
     async def opened(self) -> None:
@@ -49,6 +50,8 @@ class Answer(Piece):
             "legend": [],
             "sort": None,
             "busy": None,
+            "sure": None,
+            "csv": None,
         }
         self.show(
             **{**blank, "kind": kind, "title": title, "open": True, "stamp": self._stamp, **what}

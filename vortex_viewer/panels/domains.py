@@ -24,6 +24,7 @@ from vortex_model.grid import Grid
 from vortex_model.multiscale import Level
 from vortex_model.prediction import Prediction
 from vortex_viewer.panels.answer import Answer, column
+from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
 from vortex_viewer.panels.regions import VIEW_AXES, Regions
 from vortex_viewer.scene import marks
@@ -32,9 +33,10 @@ from vortex_viewer.scene.data import StudyData
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
-FILL = 0.6
+FILL = 0.55
 MARKERS = 12
 LABEL_VOXELS = 3_000_000
+MOST_CLASSES = 48
 MOST_STROKES = 200
 Labels = npt.NDArray[np.integer[Any]]
 
@@ -55,15 +57,16 @@ class DomainsPanel(Piece):
         self._brush: dict[str, Any] | None = None
         self._learner: Learner | None = None
         self._found: tuple[Labels, Grid, dict[int, str], str] | None = None
+        self._named = False
 
     def connect(self, session: Session) -> None:
         """Hear what is asked and painted."""
         self._session = session
-        self._marking = session.piece(Regions).marking
-        self._marking.on_stroke(self._painted)
+        self._marking = session.marking
         self.on("find", lambda count: session.spawn(self._find(count)))
-        self.on("label", lambda name: session.spawn(self._label(name)))
-        self.on("hide", lambda _: self._hide())
+        self.on("label", self._choose)
+        self.on("hide", lambda _: self._choose(None))
+        self.on("how", lambda how: session.change(label_as=str(how)))
         self.on("paint", self._paint)
         self.on("learn", lambda _: session.spawn(self._learn()))
         self.on("clear", lambda _: self._clear())
@@ -74,12 +77,17 @@ class DomainsPanel(Piece):
         self._forget()
         data = self._session.data
         names = [] if data is None else data.study.label_names
-        self.show(labels=names, shown=None, strokes=[], painting=None, keepable=False)
+        self.show(labels=names, shown=None, key=[], strokes=[], painting=None, keepable=False)
 
     def follow(self, changed: set[str]) -> None:
-        """Domains belong to a prediction."""
+        """Domains belong to a prediction, a label image to the state."""
+        state = self._session.state
         if "prediction" in changed:
-            self.show(ready=self._session.state.prediction is not None, most=MOST)
+            self.show(ready=state.prediction is not None, most=MOST)
+        if "label_as" in changed:
+            self.show(how=state.label_as)
+        if "label" in changed and (state.label is not None or self._named):
+            self._session.spawn(self._label(state.label))
 
     # -- domains ---------------------------------------------------------------------------
 
@@ -125,21 +133,33 @@ class DomainsPanel(Piece):
 
     # -- label images ----------------------------------------------------------------------
 
-    async def _label(self, name: Any) -> None:
+    def _choose(self, name: Any) -> None:
+        """Show a label image, or none."""
+        label = str(name) if name else None
+        if label is None and not self._named:
+            self._hide()
+        self._session.change(label=label)
+
+    async def _label(self, name: str | None) -> None:
         data = self._session.data
-        if data is None or not name:
+        if data is None:
+            return
+        if name is None:
             self._hide()
             return
-        level = await self._session.run(partial(_level, data, str(name)))
+        if self._found is not None and self._found[3] == name:
+            return
+        level = await self._session.run(partial(_level, data, name))
         numbers = np.asarray(await self._session.run(lambda: level.array[0]))
-        values = [int(v) for v in np.unique(numbers) if v > 0][: 4 * len(marks.INKS)]
-        known = data.study.label_classes(str(name))
-        names = {v: known.get(v, f"{name} {v}") for v in values}
-        self._lay(numbers, level.grid, names, str(name))
+        names = await self._session.run(partial(class_names, data, name, numbers))
+        if self._session.state.label != name:
+            return
+        self._lay(numbers, level.grid, names, name)
+        self._named = True
         if self._session.state.prediction is not None:
             _, prediction = await self._prediction()
             own = await self._session.run(partial(on_tokens, numbers, level.grid, prediction.grid))
-            await self._classes(str(name), prediction, own, names)
+            await self._classes(name, prediction, own, names)
 
     async def _classes(
         self, title: str, prediction: Prediction, labels: Labels, names: Mapping[int, str]
@@ -169,6 +189,10 @@ class DomainsPanel(Piece):
             brush if isinstance(brush, dict) and str(brush.get("name", "")).strip() else None
         )
         self.show(painting=None if self._brush is None else self._brush["name"])
+        if self._brush is None:
+            self._marking.leave("painting")
+        else:
+            self._marking.take(Pen("painting", self._painted, partial(self._paint, None)))
 
     def _painted(self, view: str, corners: list[tuple[float, float]]) -> None:
         brush, session = self._brush, self._session
@@ -239,14 +263,17 @@ class DomainsPanel(Piece):
 
     def _lay(self, labels: Labels, grid: Grid, names: dict[int, str], title: str) -> None:
         inks = {value: marks.ink(i) for i, value in enumerate(names)}
-        self._found = (labels, grid, names, title)
+        self._found, self._named = (labels, grid, names, title), False
         self._marking.set("labels", marks.Marks(grid, labels, inks, FILL))
-        self.show(shown=title, keepable=title in ("domains", "painted"))
+        key = [[inks[v], n] for v, n in names.items()]
+        self.show(shown=title, key=key, keepable=title in ("domains", "painted"))
+        if title in ("domains", "painted") and self._session.state.label is not None:
+            self._session.change(label=None)  # these are in no address until they are kept
 
     def _hide(self) -> None:
-        self._found = None
+        self._found, self._named = None, False
         self._marking.set("labels", None)
-        self.show(shown=None, keepable=False)
+        self.show(shown=None, key=[], keepable=False)
 
     async def _keep(self, name: str) -> None:
         data = self._session.data
@@ -261,7 +288,17 @@ class DomainsPanel(Piece):
             )
         labels, grid, names, _ = self._found
         await self._session.run(partial(keep_labels, data.study, clean, labels, grid, names))
-        self.show(labels=data.study.label_names)
+        self._found, self._named = (labels, grid, names, clean), True
+        self.show(labels=data.study.label_names, shown=clean, keepable=False)
+        self._session.change(label=clean)
+        await self._session.piece(Regions).sources()
+
+
+def class_names(data: StudyData, label: str, numbers: Labels) -> dict[int, str]:
+    """The classes of a label image that occur, with their names where it has some."""
+    values = [int(v) for v in np.unique(numbers) if v > 0][:MOST_CLASSES]
+    known = data.study.label_classes(label)
+    return {v: known.get(v, f"{label} {v}") for v in values}
 
 
 def on_tokens(numbers: Labels, grid: Grid, lattice: Grid) -> Labels:

@@ -109,8 +109,12 @@ def fitted(data: StudyData, wanted: ViewState) -> tuple[ViewState, str]:
     if gene is not None and wanted.gene is None and wanted.prediction is not None:
         gene = None  # morphology alone, as the view was
     others = tuple(layer for layer in wanted.others if there(layer.gene))
+    label = wanted.label
+    if label is not None and label not in data.study.label_names:
+        missing.append(f"the label image {label}")
+        label = None
     said = f"This study does not have {', '.join(missing)}; the rest is shown." if missing else ""
-    return wanted.with_(prediction=prediction, gene=gene, others=others), said
+    return wanted.with_(prediction=prediction, gene=gene, others=others, label=label), said
 
 
 def study_facts(data: StudyData, prediction: str | None) -> dict[str, Any]:

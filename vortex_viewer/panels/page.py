@@ -22,7 +22,7 @@ def template(session: Any) -> pn.Template:
     """The page of one visitor."""
     page = pn.Template(_page())
     page.add_variable("scene", f"{session.house.prefix}/scene/{session.stream.token}/")
-    page.add_variable("theme_css", read("theme.css"))
+    page.add_variable("theme_css", read("theme.css") + read("drawer.css"))
     page.add_variable("tabs", [(p.slot, p.tab) for p in session.pieces if p.tab is not None])
     for piece in session.pieces:
         page.add_panel(piece.slot, piece)

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vortex_model.analysis import profiles, shapes
 from vortex_model.analysis import regions as kept
-from vortex_model.analysis.differential import compare
 from vortex_model.analysis.regions import Region
 from vortex_model.analysis.shapes import Axis, Shape
 from vortex_model.errors import VortexError
-from vortex_viewer.panels.answer import Answer, column, numbers
-from vortex_viewer.panels.marking import Marking
+from vortex_model.prediction import Prediction
+from vortex_viewer import drawing
+from vortex_viewer.panels import region_answers as answers
+from vortex_viewer.panels.answer import Answer
+from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
 from vortex_viewer.scene import marks
+from vortex_viewer.scene.data import StudyData
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
-RATE, LEAST = 0.05, 0.2
-"""Genes are called at this false discovery rate and difference (natural log)."""
 VIEW_AXES: dict[str, tuple[str, str, Axis]] = {
     "xy": ("x", "y", "z"),
     "xz": ("x", "z", "y"),
@@ -32,6 +37,8 @@ VIEW_AXES: dict[str, tuple[str, str, Axis]] = {
 }
 """Axes across and down each slice, and the one that it cuts."""
 MOST_CORNERS = 400
+TOOLS = ("box", "ellipsoid", "lasso", "line")
+Corners = list[tuple[float, float]]
 
 
 class Regions(Piece):
@@ -43,31 +50,38 @@ class Regions(Piece):
     def __init__(self, on_page: Callable[[Callable[[], None]], None]) -> None:
         super().__init__(on_page)
         self.stylesheets = [read("controls.css"), read("analysis.css")]
-        self.marking = Marking()
         self._regions: dict[str, Region] = {}
         self._hidden: set[str] = set()
         self._wish: dict[str, Any] = {}
         self._lock = asyncio.Lock()
+        self._saved = 0
 
     def connect(self, session: Session) -> None:
         """Hear what is drawn and asked."""
         self._session = session
-        self.marking.connect(session)
-        self.marking.on_stroke(self._stroke)
+        self._marking = session.marking
         self.on("draw", self._want)
-        self.on("threshold", lambda value: session.spawn(self._threshold(float(value))))
+        self.on("made", lambda wish: session.spawn(self._made_of(wish)))
         self.on("remove", lambda name: session.spawn(self._remove(str(name))))
         self.on("rename", lambda pair: session.spawn(self._name_anew(pair["old"], pair["new"])))
         self.on("visible", self._toggle)
         self.on("compare", lambda sides: session.spawn(self._compare(sides)))
         self.on("measure", lambda name: session.spawn(self._measure(str(name))))
+        self.on("profile", lambda wish: session.spawn(self._profile(wish)))
+        self.on("save", lambda kind: session.spawn(self._save(str(kind))))
 
     async def opened(self) -> None:
         """The regions that the study keeps."""
-        await self.marking.opened()
         self._hidden, self._wish = set(), {}
-        self.show(message="", drawing=None)
+        self.show(drawing=None)
+        await self.sources()
         await self._reload()
+
+    async def sources(self) -> None:
+        """Tell the page what a region can be made of."""
+        data = self._session.data
+        if data is not None:
+            self.show(sources=await self._session.run(partial(sources_of, data)))
 
     def follow(self, changed: set[str]) -> None:
         """Regions lie on the lattice of the prediction that is shown."""
@@ -86,13 +100,19 @@ class Regions(Piece):
 
     def _want(self, wish: Any) -> None:
         """The next stroke is this shape; None is none."""
-        self._wish = wish if isinstance(wish, dict) else {}
-        self.show(drawing=self._wish.get("shape"), message="")
+        self._wish = wish if isinstance(wish, dict) and wish.get("shape") in TOOLS else {}
+        self.show(drawing=self._wish.get("shape"))
+        if self._wish:
+            self._marking.take(Pen("regions", self._stroke, partial(self._want, None)))
+        else:
+            self._marking.leave("regions")
 
-    def _stroke(self, view: str, corners: list[tuple[float, float]]) -> None:
-        wish, self._wish = self._wish, {}
-        self.show(drawing=None)
-        if wish.get("shape") in ("box", "ellipsoid", "lasso"):
+    def _stroke(self, view: str, corners: Corners) -> None:
+        wish = self._wish
+        self._want(None)
+        if wish.get("shape") == "line":
+            self._session.spawn(self._line(view, corners))
+        elif wish:
             self._session.spawn(self._add(partial(self._shape, wish, view, corners)))
 
     def _shape(self, wish: dict[str, Any], view: str, corners: list[tuple[float, float]]) -> Shape:
@@ -124,13 +144,36 @@ class Regions(Piece):
         outline = shapes.Outline(middle, tuple(corners[::step]))
         return shapes.Lasso(cut, (outline,), (float(span[0]), float(span[1])))
 
-    async def _threshold(self, level: float) -> None:
-        state = self._session.state
-        if state.gene is None or not np.isfinite(level):
-            raise VortexError("Choose a gene first: a threshold is on the gene that is shown.")
-        name = state.gene.removeprefix("=")
-        shape = shapes.Threshold("gene", name, above=level)
-        await self._add(lambda: shape, f"{name} above {level:.3g}"[: kept.MAX_NAME])
+    async def _made_of(self, wish: Any) -> None:
+        """A region from a threshold on the gene or a channel, or a class of a label image."""
+        kind, name = str(wish.get("kind")), str(wish.get("name"))
+        if kind == "label":
+            value = int(wish["value"])
+            shape: Shape = shapes.LabelOf(name, (value,))
+            own = str(wish.get("title") or f"{name} {value}")
+        else:
+            state = self._session.state
+            if kind == "gene":
+                if state.gene is None:
+                    raise VortexError("Choose a gene first: its threshold makes the region.")
+                name = state.gene.removeprefix("=")
+            try:
+                level = float(wish["level"])
+            except (TypeError, ValueError) as error:
+                raise VortexError("Give the value that the region lies above.") from error
+            if not np.isfinite(level):
+                raise VortexError("Give the value that the region lies above.")
+            shape = shapes.Threshold(kind, name, above=level)  # type: ignore[arg-type]
+            own = f"{name} above {level:.4g}"
+        await self._add(lambda: shape, self._free(own))
+
+    def _free(self, name: str) -> str:
+        """A name that no region has yet."""
+        number, own = 1, name[: kept.MAX_NAME]
+        while own in self._regions:
+            number += 1
+            own = f"{name[: kept.MAX_NAME - 5]} {number}"
+        return own
 
     async def _add(self, shape: Callable[[], Shape], name: str | None = None) -> None:
         session, data = self._session, self._session.data
@@ -159,7 +202,7 @@ class Regions(Piece):
         session, data = self._session, self._session.data
         name = session.state.prediction
         if data is None or name is None:
-            self.marking.set("regions", None)
+            self._marking.set("regions", None)
             self.show(regions=[])
             return
         prediction = await session.run(partial(data.prediction, name))
@@ -175,7 +218,7 @@ class Regions(Piece):
                 inks[number + 1] = marks.ink(number)
             rows.append([region, marks.ink(number), sizes[number], seen])
         found = marks.Marks(prediction.grid, over, inks, 0.18) if inks else None
-        self.marking.set("regions", found)
+        self._marking.set("regions", found)
         self.show(regions=rows)
 
     def _masks(self, grid: Any) -> dict[str, Any]:
@@ -199,92 +242,115 @@ class Regions(Piece):
 
     # -- the answers -----------------------------------------------------------------------
 
+    async def _prediction(self) -> Prediction:
+        session, data = self._session, self._session.data
+        name = session.state.prediction
+        if data is None or name is None:
+            raise VortexError("This is asked of a prediction. Fine-tune one first.")
+        return await session.run(partial(data.prediction, name))
+
+    async def _told(self, kind: str, title: str, message: str, work: Callable[[], Any]) -> None:
+        """Say that it is being worked out, then what came out."""
+        session, answer = self._session, self._session.piece(Answer)
+        answer.wait(kind, title, message)
+        try:
+            made = await session.run(work)
+        except VortexError:
+            answer.hide()
+            raise
+        title = made.pop("title", title)
+        study = "" if session.data is None else session.data.info.name
+        answer.tell(kind, title, file=f"{study} {title}", gene=session.state.gene, **made)
+
+    def _mask(self, names: list[str], prediction: Prediction) -> Any:
+        masks = self._masks(prediction.grid)
+        return np.logical_or.reduce([masks[n] for n in names])
+
     async def _measure(self, name: str) -> None:
         """Every gene in a region."""
-        session, data = self._session, self._session.data
-        assert data is not None and session.state.prediction is not None
-        answer = session.piece(Answer)
-        prediction = await session.run(partial(data.prediction, session.state.prediction))
-        mask = self._regions[name].on(prediction.grid).mask
-        size = profiles.region_summary(prediction, {name: mask}).iloc[0]
-        table = await session.run(partial(profiles.region_genes, prediction, mask))
-        answer.tell(
-            "region",
-            name,
-            file=f"{data.info.name} {name}",
-            facts=[
-                ["Tissue", f"{size.tissue_mm3:.4g} mm³", "Volume of the region that is tissue"],
-                ["Places", f"{int(size.tissue_tokens):,}", "Tokens of the lattice, in tissue"],
-                ["Centre x, y, z", f"{size.x_um:.0f}, {size.y_um:.0f}, {size.z_um:.0f} µm"],
-            ],
-            genes=[str(g) for g in table.index],
-            sure=[bool(v) for v in table["reliable"]],
-            columns=[
-                column("mean", "Mean", "Mean expression, log1p CP10K", table["mean"]),
-                column("deviation", "Spread", "Standard deviation within", table["deviation"]),
-                column("uncertainty", "± of it", "The prediction's own", table["uncertainty"]),
-                column("reliability", "Reliab.", "Held-out correlation", table["reliability"]),
-            ],
-            sort="mean",
-            gene=session.state.gene,
-        )
+        prediction = await self._prediction()
+        mask = self._mask([name], prediction)
+        work = partial(answers.measured, prediction, name, mask)
+        await self._told("region", name, "Reading every gene", work)
 
     async def _compare(self, sides: Any) -> None:
         """What differs between two regions, or one and the rest."""
-        session, data = self._session, self._session.data
-        assert data is not None and session.state.prediction is not None
         first = [n for n in sides.get("a", []) if n in self._regions]
         second = [n for n in sides.get("b", []) if n in self._regions]
         if not first:
             raise VortexError("Mark at least one region with A; without B it is the rest.")
-        answer = session.piece(Answer)
-        title = f"{' + '.join(first)} against {' + '.join(second) or 'the rest'}"
-        answer.wait("compare", title, "Comparing every gene")
-        prediction = await session.run(partial(data.prediction, session.state.prediction))
-        masks = self._masks(prediction.grid)
-        one = np.logical_or.reduce([masks[n] for n in first])
-        two = np.logical_or.reduce([masks[n] for n in second]) if second else None
-        try:
-            made = await session.run(partial(compare, prediction, one, two))
-        except VortexError:
-            answer.hide()
-            raise
-        table = made.table
-        called = (table["q"] <= RATE) & (table["difference"].abs() >= LEAST)
-        differ = f"{int(called.sum()):,} of {len(table):,} genes"
-        answer.tell(
-            "compare",
-            title,
-            note=made.note,
-            file=f"{data.info.name} {title}",
-            facts=[
-                ["Differ", differ, f"False discovery rate {RATE}, difference {LEAST} or more"],
-                ["of them reliable", f"{int((called & table['reliable']).sum()):,}"],
-                ["Places A, B", f"{made.tokens[0]:,}, {made.tokens[1]:,}"],
-                ["Blocks A, B", f"{made.blocks[0]}, {made.blocks[1]}", "Independent pieces"],
-            ],
-            legend=[
-                [marks.INKS[5], "higher in A", ""],
-                [marks.INKS[1], "higher in B" if second else "lower in A", ""],
-                ["var(--faint)", "no call", ""],
-                ["none; border: 1px solid currentColor", "hollow, ?: unreliable", ""],
-            ],
-            genes=[str(g) for g in table.index],
-            sure=[bool(v) for v in table["reliable"]],
-            columns=[
-                column("difference", "A \N{MINUS SIGN} B", "Difference", table["difference"]),
-                column("standardised", "Effect", "Over the spread", table["standardised"]),
-                {**column("q", "FDR", "False discovery rate", table["q"]), "small": True},
-                column("reliability", "Reliab.", "Held-out correlation", table["reliability"]),
-            ],
-            plot={
-                "x": numbers(table["difference"]),
-                "q": numbers(table["q"]),
-                "rate": RATE,
-                "least": LEAST,
-                "label": "difference of means (natural log)",
-                "inks": [marks.INKS[5], marks.INKS[1]],
-            },
-            sort="standardised",
-            gene=session.state.gene,
-        )
+        prediction = await self._prediction()
+        one = self._mask(first, prediction)
+        two = self._mask(second, prediction) if second else None
+        names = " + ".join(first), " + ".join(second) or "the rest"
+        work = partial(answers.compared, prediction, one, two, names)
+        await self._told("compare", " against ".join(names), "Comparing every gene", work)
+
+    def _genes(self) -> list[str]:
+        genes = [name.removeprefix("=") for name in drawing.shown(self._session.state)]
+        if not genes:
+            raise VortexError("Choose a gene first: its profile is shown.")
+        return genes
+
+    async def _line(self, view: str, corners: Corners) -> None:
+        """The gene along a line drawn in a slice."""
+        across, down, cut = VIEW_AXES[view]
+        ends = []
+        for u, v in (corners[0], corners[-1]):
+            place = {across: u, down: v, cut: self._session.cursor["xyz".index(cut)]}
+            ends.append([place[a] for a in "xyz"])
+        genes, prediction = self._genes(), await self._prediction()
+        title = f"{', '.join(genes)} along a line"
+        work = partial(answers.along, prediction, genes, ends)
+        await self._told("profile", title, "Reading the line", work)
+
+    async def _profile(self, wish: Any) -> None:
+        """The gene with depth, or by distance from the regions of side A."""
+        names = [n for n in wish.get("a", []) if n in self._regions]
+        genes, prediction = self._genes(), await self._prediction()
+        mask = self._mask(names, prediction) if names else None
+        where = " + ".join(names) or "all tissue"
+        if wish.get("kind") == "depth":
+            title = f"{', '.join(genes)} with depth"
+            work = partial(answers.with_depth, prediction, genes, mask, where)
+        elif mask is None:
+            raise VortexError("Mark a region with A: the distance is from its surface.")
+        else:
+            title = f"{', '.join(genes)} around {where}"
+            work = partial(answers.from_surface, prediction, genes, mask, where)
+        await self._told("profile", title, "Averaging", work)
+
+    async def _save(self, kind: str) -> None:
+        """Hand the regions to the page as a file."""
+        prediction = await self._prediction()
+        regions = [region.on(prediction.grid) for region in self._regions.values()]
+        study = "" if self._session.data is None else self._session.data.info.name
+        make = labels_zip if kind == "labels" else tokens_csv
+        name, content = await self._session.run(partial(make, regions, f"{study} regions"))
+        self._saved += 1
+        self.show_bulk(file={"name": name, "data": content, "stamp": self._saved})
+
+
+def sources_of(data: StudyData) -> list[list[Any]]:
+    """What a region can be made of besides a drawing: kind, name, value, words."""
+    found: list[list[Any]] = []
+    channels = [] if data.image is None else [c.name for c in data.image.channels]
+    found += [["morphology", name, None, f"{name} above"] for name in channels]
+    for label in data.study.label_names:
+        for value, name in data.study.label_classes(label).items():
+            found.append(["label", label, value, f"{name} ({label})"])
+    return found
+
+
+def tokens_csv(regions: list[Region], name: str) -> tuple[str, str]:
+    """A file's name, and base64 of every token of the regions as CSV."""
+    table = kept.token_table(regions).to_csv(index=False, float_format="%.6g")
+    return f"{name}.csv", base64.b64encode(table.encode()).decode()
+
+
+def labels_zip(regions: list[Region], name: str) -> tuple[str, str]:
+    """A file's name, and base64 of the regions as an OME-Zarr label image, zipped."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = kept.export_labels(regions, Path(folder) / f"{name}.ome.zarr")
+        packed = shutil.make_archive(str(place), "zip", folder, place.name)
+        return Path(packed).name, base64.b64encode(Path(packed).read_bytes()).decode()

@@ -12,6 +12,7 @@ from vortex_viewer import drawing
 from vortex_viewer.drawings import COLOURS
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
+from vortex_viewer.scene import marks
 from vortex_viewer.scene.data import Gene
 from vortex_viewer.state import COLOURS as COLOUR_NAMES
 from vortex_viewer.state import Camera, ViewState
@@ -32,10 +33,11 @@ class View(Piece):
     def connect(self, session: Session) -> None:
         """Three drawings: the body, the measured spots, the frames around them."""
         self._session = session
+        self._second = False
         self.on("side", self._see_from)
         add = session.drawings.add
         self.on("turning", lambda on: session.change(turning=bool(on)))
-        add("body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level"})
+        add("body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level", "label_as"})
         add("spots", self._draw_spots, COLOURS | {"spots", "crop_um", "depth"})
         add(
             "frames",
@@ -113,7 +115,10 @@ class View(Piece):
         inks = [state.colour, *(layer.colour for layer in state.others)]
         names = [name.removeprefix("=") for name in drawing.shown(state)]
         mixed = drawing.several(state)
-        return [[n, COLOUR_NAMES[c] if mixed else None] for n, c in zip(names, inks, strict=True)]
+        told: list[list[str | None]] = [
+            [n, COLOUR_NAMES[c] if mixed else None] for n, c in zip(names, inks, strict=True)
+        ]
+        return told
 
     async def _turn(self) -> None:
         """Turn the block until it is told to stop: a turn in about half a minute."""
@@ -131,21 +136,32 @@ class View(Piece):
         if data is None:
             return
         beside = state.together == "beside" and len(genes) > 1
-        if session.stream.set_panes(len(genes) if beside else 1):
-            session.drawings.follow({"spots", "planes"})  # a new pane has nothing yet
-        self.show(panes=session.stream.panes)
+        labels = session.marking.labels
+        second = labels is not None and state.label_as == "beside" and not beside
+        count = len(genes) if beside else 2 if second else 1
+        anew = session.stream.set_panes(count) or second != self._second
+        self._second = second
+        self.show(panes=session.stream.panes, labelled=second)
         depth = session.depth
         if beside:
             states = [drawing.alone(state, genes, i) for i in range(len(genes))]
             work = [await self._body(s, [g]) for s, g in zip(states, genes, strict=True)]
         else:
             work = [await self._body(state, genes)]
+        if second and labels is not None:
+            work.append(await self._labels(labels))
 
-        def put(one: Any, stage: Any) -> None:
+        def put(index: int, one: Any, stage: Any) -> None:
+            bare = second and index == 1
+            if stage.bare != bare:
+                stage.clear()
+                stage.bare = bare
             stage.set_depth(depth)
             one(stage)
 
-        await session.stream.change(*(partial(put, one) for one in work))
+        await session.stream.change(*(partial(put, i, one) for i, one in enumerate(work)))
+        if anew:
+            session.drawings.follow({"spots", "planes"})  # a new pane has nothing of them yet
         self.show(busy=None, drawn=f"{state.gene}/{state.prediction}/{state.palette}")
         session.ready()
 
@@ -154,10 +170,15 @@ class View(Piece):
         session, data = self._session, self._session.data
         assert data is not None
         gene, more, depth = genes[0] if genes else None, genes[1:], session.depth
+        over = session.marking.labels if state.label_as == "fill" else None
         if data.is_stack:
             sheets = await session.run(partial(drawing.sheets, data, state, gene, more))
+            if over is not None:
+                await session.run(partial(_blend, sheets, over))
             return lambda stage: stage.set_sheets(sheets, depth)
         made = await session.run(partial(drawing.volume, data, state, gene, more))
+        if made is not None and over is not None:
+            made = await session.run(partial(marks.tinted, *made, over)), made[1]
         found = await session.run(partial(drawing.surfaces, state, genes))
 
         def put(stage: Any) -> None:
@@ -168,6 +189,21 @@ class View(Piece):
 
         return put
 
+    async def _labels(self, labels: marks.Marks) -> Callable[[Any], None]:
+        """What puts the labels alone into a pane."""
+        session, data = self._session, self._session.data
+        assert data is not None
+        if data.is_stack:
+            depth = session.depth
+            sheets = await session.run(
+                lambda: [
+                    (s.grid, marks.sheet(s.picture, s.glass, s.grid, labels)) for s in data.sheets()
+                ]
+            )
+            return lambda stage: stage.set_sheets(sheets, depth)
+        found = await session.run(partial(marks.shells, labels))
+        return lambda stage: stage.set_surfaces([one for one, _ in found])
+
     async def _draw_spots(self) -> None:
         session, state = self._session, self._session.state
         if session.data is None:
@@ -177,7 +213,8 @@ class View(Piece):
 
         def put(stage: Any) -> None:
             stage.set_crop(crop)
-            stage.set_spots(*made)
+            if not stage.bare:
+                stage.set_spots(*made)
 
         await session.stream.change(put)
 
@@ -197,3 +234,9 @@ class View(Piece):
 
         await session.stream.change(put)
         self.show(crop=None if crop is None else ",".join(f"{a:.0f}-{b:.0f}" for a, b in crop))
+
+
+def _blend(sheets: list[Any], labels: marks.Marks) -> None:
+    """Colour a stack's planes, which are fresh copies, by labels."""
+    for grid, rgba in sheets:
+        marks.blend(rgba, marks.numbers_at(labels, grid)[0], labels)

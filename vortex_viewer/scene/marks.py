@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,6 @@ def plane(marks: Marks, view: str, place: Point) -> tuple[Bytes, Grid] | None:
     axis = CUT[view]
     at = int(marks.grid.nearest([place])[0][axis])
     numbers = np.take(marks.numbers, at, axis=axis)
-    if view == "yz":
-        numbers = numbers.T
     fine = numbers.repeat(FINER, axis=0).repeat(FINER, axis=1)
     edge = np.zeros(fine.shape, bool)
     for a in (0, 1):
@@ -78,6 +76,53 @@ def plane(marks: Marks, view: str, place: Point) -> tuple[Bytes, Grid] | None:
         out[own, 3] = round(255 * marks.fill)
     out[edge & (fine > 0), 3] = 255
     return out, marks.grid
+
+
+def numbers_at(marks: Marks, grid: Grid) -> npt.NDArray[np.integer[Any]]:
+    """The numbers at another grid's voxels (z, y, x); 0 where they do not reach."""
+    index, inside = [], []
+    for axis in range(3):
+        places = grid.axis_um(axis)
+        points = np.tile(np.asarray(marks.grid.centre_um), (len(places), 1))
+        points[:, 2 - axis] = places
+        index.append(marks.grid.nearest(points)[:, axis])
+        inside.append(marks.grid.contains(points))
+    z, y, x = inside
+    there = z[:, None, None] & y[:, None] & x
+    return np.asarray(np.where(there, marks.numbers[np.ix_(*index)], 0))
+
+
+def tinted(packed: npt.NDArray[np.uint32], grid: Grid, marks: Marks) -> npt.NDArray[np.uint32]:
+    """A volume's packed RGBA with the inside of each number in its colour."""
+    out = np.array(packed, np.uint32)
+    rgba = out.view(np.uint8).reshape(*grid.shape, 4)
+    numbers = numbers_at(marks, grid)
+    for z in range(grid.shape[0]):  # by planes: the blend needs four bytes a voxel and colour
+        blend(rgba[z], numbers[z], marks)
+    return out
+
+
+def blend(rgba: Bytes, numbers: npt.NDArray[np.integer[Any]], marks: Marks) -> None:
+    """Colour a picture (y, x, 4) by its numbers (y, x), in place; its light and dark stay."""
+    for number, colour in marks.inks.items():
+        own = numbers == number
+        if own.any():
+            was = rgba[own, :3].astype(np.float32)
+            light = 0.5 + 0.5 * was.max(axis=1, keepdims=True) / 255.0
+            rgba[own, :3] = (
+                was * (1 - marks.fill) + np.asarray(rgb(colour), np.float32) * light * marks.fill
+            )
+
+
+def sheet(picture: Bytes, glass: npt.NDArray[np.float32], grid: Grid, marks: Marks) -> Bytes:
+    """A plane of a stack with its labels alone: RGBA (y, x, 4) in their colours."""
+    numbers = numbers_at(marks, grid)[0]
+    flat = picture if picture.ndim == 2 else picture.mean(axis=-1)
+    out = np.empty((*flat.shape, 4), np.uint8)
+    out[..., :3] = (0.25 * flat + 40)[..., None]
+    blend(out, numbers, replace(marks, fill=0.92))
+    out[..., 3] = np.clip(glass, 0.0, 1.0) * np.where(numbers > 0, 255, 90)
+    return out
 
 
 def shells(marks: Marks) -> list[tuple[Surface, float]]:

@@ -72,6 +72,8 @@ class Stage:
         self._size = (640, 480)
         self._step_um = 1.0
         self._software = True
+        self.bare = False
+        """Whether labels stand here in place of morphology and expression."""
 
     def close(self) -> None:
         """Give back what the graphics driver holds."""
@@ -82,6 +84,8 @@ class Stage:
         """Empty the scene, for another study."""
         names = ("volume", "box", "plane x", "plane y", "plane z", "plane oblique", "spots")
         for name in names:
+            self.plotter.remove_actor(name, render=False)
+        for name in [n for n in self.renderer.actors if n.startswith("mark ")]:
             self.plotter.remove_actor(name, render=False)
         self.set_surfaces(())
         if self._volume is not None:
