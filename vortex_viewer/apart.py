@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from vortex_model.errors import VortexError
-from vortex_model.progress import Progress
+from vortex_model.progress import CurvePoint, Progress
 
 NICER = 5
 POLL_S = 0.2
@@ -90,7 +90,10 @@ def _follow(child: subprocess.Popen[str], lines: IO[str], what: str, progress: P
         if "error" in record:
             raise VortexError(str(record["error"]))
         fraction, message = float(record["fraction"]), str(record["message"])
-        progress(fraction, message)
+        if "step" in record:
+            progress(fraction, CurvePoint(message, int(record["step"]), float(record["value"])))
+        else:
+            progress(fraction, message)
 
 
 def _why(code: int) -> str:
@@ -112,8 +115,14 @@ def answer(do: Callable[[dict[str, Any], Progress], str]) -> None:
     def tell(**record: Any) -> None:
         out.write(json.dumps(record) + "\n")
 
+    def progress(fraction: float, message: str) -> None:
+        if isinstance(message, CurvePoint):
+            tell(fraction=fraction, message=message, step=message.step, value=message.value)
+        else:
+            tell(fraction=fraction, message=message)
+
     try:
-        made = do(request, lambda fraction, message: tell(fraction=fraction, message=message))
+        made = do(request, progress)
     except VortexError as error:
         tell(error=str(error))
     except MemoryError:
