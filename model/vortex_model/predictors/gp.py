@@ -12,6 +12,7 @@ is the fully independent training conditional (Snelson & Ghahramani, NIPS 2005) 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ from vortex_model.progress import Progress, silent
 
 NEIGHBOURHOOD = 16
 """Spots that stay together when weights are learned on some of them."""
+FACTOR_BYTES = 256 << 20
+"""How much the factorised systems of components may take that share one pass over the places."""
 
 
 @dataclass(frozen=True)
@@ -167,22 +170,20 @@ class GaussianProcess:
         gram = kernels.gram()
         diagonal = kernels.diagonal(places)
         out = np.empty((len(places), len(self._posteriors)))
-        for c, own in enumerate(self._posteriors):
-            system = _system(gram, own.weights, None if own.inner is not None else self._noise)
-            lower = factorise(system)
+        anchors = gram.shape[-1]
+        step = max(1, FACTOR_BYTES // (8 * anchors**2))
+        for first in range(0, len(self._posteriors), step):
+            some = self._posteriors[first : first + step]
+            lowers = [
+                factorise(_system(gram, p.weights, None if p.inner is not None else self._noise))
+                for p in some
+            ]
             for part in kernels.chunks(len(places)):
-                cross = np.zeros((len(places[part]), len(own.alpha)))
-                for weight, kernel in zip(
-                    own.weights[:-1], kernels.against(places[part]), strict=True
-                ):
-                    cross += weight * kernel
-                white = solve_triangular(lower, cross.T, lower=True, check_finite=False)
-                prior = own.weights[:-1] @ diagonal[:, part]
-                known = (white**2).sum(axis=0)
-                if own.inner is not None:
-                    left = solve_triangular(own.inner, white, lower=True, check_finite=False)
-                    known -= (left**2).sum(axis=0)
-                out[part, c] = np.maximum(prior - known, JITTER * prior)
+                against = list(kernels.against(places[part]))
+                for c, (own, lower) in enumerate(zip(some, lowers, strict=True), first):
+                    prior = own.weights[:-1] @ diagonal[:, part]
+                    known = _known(own, lower, against)
+                    out[part, c] = np.maximum(prior - known, JITTER * prior)
         return out
 
     # -- inner -----------------------------------------------------------------------------
@@ -231,6 +232,21 @@ class GaussianProcess:
             solved = cho_solve((inside, True), right[c], check_finite=False)
             alpha = solve_triangular(lowers[c], solved, lower=True, trans="T", check_finite=False)
             self._posteriors.append(Posterior(own, alpha, inside))
+
+
+def _known(
+    own: Posterior, lower: Floats, against: Sequence[npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float64]:
+    """How much of the prior variance at some places the spots take away, (n,)."""
+    cross = np.zeros(against[0].shape)
+    for weight, kernel in zip(own.weights[:-1], against, strict=True):
+        cross += weight * kernel
+    white = solve_triangular(lower, cross.T, lower=True, check_finite=False)
+    known = (white**2).sum(axis=0)
+    if own.inner is not None:
+        left = solve_triangular(own.inner, white, lower=True, check_finite=False)
+        known -= (left**2).sum(axis=0)
+    return np.asarray(known)
 
 
 def _system(gram: Floats, weights: Floats, noise: Floats | None) -> Floats:

@@ -146,8 +146,8 @@ def finetune(
             part(progress, 0.8, 0.95),
             crew,
         )
-    progress(0.95, "comparing morphology with the measured spots")
-    trust = trust_of(found, sample, features, grid, mask)
+        progress(0.95, "comparing morphology with the measured spots")
+        trust = trust_of(found, sample, features, grid, mask)
     levels, level_loadings = level_factors(
         sample.measured, genes, model.basis.mean, grid.axis_um(0), mask
     )

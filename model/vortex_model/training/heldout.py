@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vortex_model.crew import HERE
 from vortex_model.predictors.blocks import FOLDS, spatial_blocks
 from vortex_model.progress import Progress, silent
+from vortex_model.threads import MANY_SPOTS
 from vortex_model.training.levels import expression_at
 from vortex_model.training.model import Maker, fit_model
 from vortex_model.training.samples import Sample
@@ -60,22 +62,54 @@ def held_out(
     shape = (len(sample.places), len(genes))
     mean, spread = (np.full(shape, np.nan, dtype=np.float32) for _ in range(2))
     distance = np.full(shape[0], np.nan)
-    asked = _some(sample, variance)
-    listed = list(staggered(sample.places.points_um, sample.measured.section))
-    for done, (keep, held) in enumerate(listed):
-        progress(done / len(listed), f"reliability: block {done + 1} of {len(listed)}")
-        if len(keep) < FEWEST_SPOTS:
-            continue
-        rest = sample.spots(keep)
-        model = fit_model(rest, genes, make, rank)
-        mean[held] = expression_at(model, rest.measured, sample.places[held])
-        there = SpotPlaces(rest.places.points_um, rest.measured.section)
-        distance[held] = there.distance_um(sample.places.points_um[held])
-        own = held[asked[held]]
-        if len(own):
-            factors = model.predictor.variance(sample.places[own])
-            spread[own] = factors @ model.basis.loadings**2
+    folds = list(staggered(sample.places.points_um, sample.measured.section))
+    shared = (sample, genes, make, rank, _some(sample, variance))
+    # large matrices use all cores by themselves
+    found = (
+        HERE.map(_Fold, shared, _Fold.fit, folds)
+        if len(sample.places) < MANY_SPOTS
+        else ((fold, _Fold(*shared).fit(fold)) for fold in folds)
+    )
+    progress(0.0, f"reliability: block 1 of {len(folds)}")
+    for done, ((_, held), said) in enumerate(found):
+        if done:
+            progress(done / len(folds), f"reliability: block {done + 1} of {len(folds)}")
+        if said is not None:
+            mean[held], distance[held], own, spread[own] = said
     return HeldOut(mean, spread, distance)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """What all folds share; ``asked`` are the spots whose variance is worked out."""
+
+    sample: Sample
+    genes: Sequence[str]
+    make: Maker
+    rank: int | None
+    asked: npt.NDArray[np.bool_]
+
+    def fit(
+        self, fold: tuple[Indices, Indices]
+    ) -> tuple[Floats, npt.NDArray[np.float64], Indices, Floats] | None:
+        """Mean and distance at the held-out spots; which have a variance, and theirs.
+
+        None where too few spots are left to learn from.
+        """
+        keep, held = fold
+        if len(keep) < FEWEST_SPOTS:
+            return None
+        rest = self.sample.spots(keep)
+        model = fit_model(rest, self.genes, self.make, self.rank)
+        mean = expression_at(model, rest.measured, self.sample.places[held])
+        there = SpotPlaces(rest.places.points_um, rest.measured.section)
+        distance = there.distance_um(self.sample.places.points_um[held])
+        own = held[self.asked[held]]
+        spread = np.zeros((0, len(self.genes)), dtype=np.float32)
+        if len(own):
+            factors = model.predictor.variance(self.sample.places[own])
+            spread = (factors @ model.basis.loadings**2).astype(np.float32)
+        return mean.astype(np.float32), distance, own, spread
 
 
 def staggered(
