@@ -329,7 +329,10 @@ def program_link(
     low, high = window["start"], window["end"]
     layers: list[dict[str, Any]] = []
     if beneath is not None:
-        layers.append({"type": "image", "name": "morphology", "source": f"{beneath}/|zarr3:"})
+        source = f"{beneath}/|zarr3:"
+        layers.append(
+            {"type": "image", "name": "morphology", "source": source, "localPosition": [0]}
+        )
     shader = (
         f"#uicontrol invlerp window(range=[{low:g}, {high:g}])\n"
         "void main() { float v = window(); emitRGBA(vec4(colormapJet(v), v)); }"

@@ -21,51 +21,44 @@ class Linked:
     channels: list[tuple[str, str]]
     windows: list[tuple[float, float]]
     labels: list[str]
-    rgb: bool
 
 
 def neuroglancer(linked: Linked, base: str) -> str:
-    """A Neuroglancer state as a link; dimensions in x, y, z order, or its XY pane shows ZY."""
-    spacing = linked.grid.spacing_um
-    source = f"{base}/{linked.folder}/morphology.ome.zarr/|zarr3:"
-    shader = _rgb_shader() if linked.rgb else _shader(linked)
+    """A Neuroglancer state as a link; dimensions in x, y, z order, or its XY pane shows ZY.
+
+    A layer for each channel, added up: its chunks hold one channel, and a layer that mixes
+    channels would need all of them in a chunk.
+    """
+    image = f"{base}/{linked.folder}/morphology.ome.zarr"
     layers: list[dict[str, object]] = [
         {
             "type": "image",
-            "name": "morphology",
-            "source": source,
-            "localDimensions": {"c'": [1, ""]},
-            "channelDimensions": {"c^": [1, ""]},
-            "shader": shader,
+            "name": name,
+            "source": f"{image}/|zarr3:",
+            "localPosition": [number],
+            "blend": "additive",
+            "shader": _shader(colour, window),
         }
+        for number, ((name, colour), window) in enumerate(
+            zip(linked.channels, linked.windows, strict=True)
+        )
     ]
     layers += [
         {
             "type": "segmentation",
             "name": name,
-            "source": f"{base}/{linked.folder}/morphology.ome.zarr/labels/{name}/|zarr3:",
+            "source": f"{image}/labels/{name}/|zarr3:",
             "visible": False,
         }
         for name in linked.labels
     ]
-    if len(linked.channels) == 1:
-        layers[0].pop("channelDimensions")
-        layers[0].pop("localDimensions")
-    else:
-        layers[0].pop("localDimensions")
-        layers[0]["source"] = {
-            "url": source,
-            "transform": {
-                "outputDimensions": {
-                    "c^": [1, ""],
-                    **{a: [s * 1e-6, "m"] for a, s in zip("zyx", spacing, strict=True)},
-                },
-            },
-        }
-    z, y, x = ((n - 1) / 2 for n in linked.grid.shape)
+    spacing = linked.grid.spacing_um
+    middle = [
+        (low + high) / 2 / s for (low, high), s in zip(linked.grid.bounds_um, spacing, strict=True)
+    ]
     state = {
         "dimensions": {a: [s * 1e-6, "m"] for a, s in zip("xyz", reversed(spacing), strict=True)},
-        "position": [x, y, z],
+        "position": middle[::-1],
         "layers": layers,
         "layout": "4panel",
     }
@@ -118,18 +111,12 @@ def page(studies: list[Linked]) -> str:
     return "\n".join(rows)
 
 
-def _shader(linked: Linked) -> str:
-    lines, terms = [], []
-    for number, ((_, colour), (low, high)) in enumerate(
-        zip(linked.channels, linked.windows, strict=True)
-    ):
-        channel = f", channel={number}" if len(linked.channels) > 1 else ""
-        lines.append(f"#uicontrol invlerp window{number}(range=[{low:.0f}, {high:.0f}]{channel})")
-        lines.append(f'#uicontrol vec3 color{number} color(default="#{colour}")')
-        terms.append(f"window{number}() * color{number}")
-    return "\n".join([*lines, f"void main() {{ emitRGB({' + '.join(terms)}); }}"])
-
-
-def _rgb_shader() -> str:
-    parts = ", ".join(f"toNormalized(getDataValue({c}))" for c in range(3))
-    return f"void main() {{ emitRGB(vec3({parts})); }}"
+def _shader(colour: str, window: tuple[float, float]) -> str:
+    low, high = window
+    return "\n".join(
+        [
+            f"#uicontrol invlerp window(range=[{low:.0f}, {high:.0f}])",
+            f'#uicontrol vec3 color color(default="#{colour}")',
+            "void main() { emitRGB(window() * color); }",
+        ]
+    )

@@ -316,7 +316,7 @@ def _write_images(
         record["labels"].append(made)
     return Linked(
         f"studies/{folder}", study.name, grid, [(c.name, c.color) for c in image.channels],
-        windows, list(study.label_names), image.is_rgb,
+        windows, list(study.label_names),
     )  # fmt: skip
 
 
