@@ -41,7 +41,7 @@ class Tuning:
     def start(self, data: StudyData, wish: dict[str, Any]) -> None:
         """Fine-tune a study as the visitor wished.
 
-        ``sections``, ``panel``, ``predictor``, ``mode`` (fast, full), ``encoder``.
+        ``sections``, ``panel``, ``predictor``, ``mode`` (fast, full), ``encoder``, ``minutes``.
         """
         if self.active:
             return
@@ -51,6 +51,7 @@ class Tuning:
             "predictor": str(wish.get("predictor", "gp")),
             "mode": str(wish.get("mode", "fast")),
             "encoder": str(wish.get("encoder", "texture")),
+            "minutes": float(wish.get("minutes", 5.0)),
         }
 
         def told(status: Status) -> None:  # in the job's thread, where reading is no matter

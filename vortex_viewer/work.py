@@ -17,7 +17,7 @@ def finetune_apart(study: Path, wish: dict[str, Any], progress: Progress) -> str
     study
         The study's folder.
     wish
-        ``sections``, ``panel``, ``predictor``, ``mode``, ``encoder``.
+        ``sections``, ``panel``, ``predictor``, ``mode``, ``encoder``, ``minutes``.
 
     Raises
     ------
@@ -41,6 +41,7 @@ def _finetune(request: dict[str, Any], progress: Progress) -> str:
         predictor=request["predictor"],
         mode=request.get("mode", "fast"),
         encoder=request.get("encoder", "texture"),
+        minutes=request.get("minutes", 5.0),
         progress=progress,
     )
 

@@ -103,7 +103,9 @@ def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_resto
     assert title[1:] in about.inner_text() and "first time" in about.inner_text()
     encoder.select_option("texture")
     assert "seconds" in about.inner_text() and "first time" not in about.inner_text()
+    assert not page.get_by_label("Minutes").is_visible()
     page.get_by_label("Mode", exact=True).select_option("full")
+    page.get_by_label("Minutes").fill("2")
     assert encoder.locator("option").all_inner_texts() == ["UNI"]
     start(visitor, "hvg:250", predictor="ridge")
     page.wait_for_function("+document.body.dataset.curve >= 2", timeout=120_000)
@@ -124,6 +126,7 @@ def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_resto
             page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/finetune-{width}-end.png")
         page.set_viewport_size({"width": 1440, "height": 900})
     made = visitor.said("prediction")
+    assert study.provenance("predictions", made)["parameters"]["minutes"] == 2
     shown = page.locator(f'.versions li[data-id="{made}"]')
     assert "full" in shown.inner_text() and "on" in shown.get_attribute("class")
     old = page.locator(f'.versions li[data-id="{before}"]')

@@ -302,7 +302,7 @@ def test_an_encoder_that_is_too_slow_is_refused_at_once_with_the_time_it_needs(
     sample, genes, features = spots
     settings = Settings(**{**QUICK, "seed": 6})
     told = clock.slow({"reading": 60.0})
-    with pytest.raises(VortexError, match=r"about \d+ minutes here .* --minutes \d+"):
+    with pytest.raises(VortexError, match=r"about \d+ minutes here .* Allow it \d+"):
         tune(study, sample, genes, features, planes, rank=4, settings=settings, progress=told)
     assert clock.now < 200
 

@@ -5,6 +5,7 @@ export function render({ model }) {
   const names = make("input", { type: "text", placeholder: "EPCAM, VIM, ACTA2", "aria-label": "Gene names", spellcheck: "false", hidden: true });
   const predictor = make("select", { "aria-label": "Predictor" });
   const mode = make("select", { "aria-label": "Mode" }), encoder = make("select", { "aria-label": "Encoder" });
+  const minutes = make("input", { type: "number", min: "1", max: "600", step: "1", value: "5", "aria-label": "Minutes" });
   const about = make("p", { class: "faint small about" });
   const go = make("button", { type: "button", class: "button primary" }, "Fine-tune");
   const cancel = make("button", { type: "button", class: "button", hidden: true }, "Cancel");
@@ -15,7 +16,7 @@ export function render({ model }) {
   const label = (text) => make("span", { class: "label" }, text);
   const stack = make("div", { class: "stack" }, encoder, about);
   const form = make("div", { class: "grid" }, label("Sections"), sections, label("Genes"), make("div", { class: "stack" }, panel, names),
-    label("Mode"), mode, label("Encoder"), stack, label("Predictor"), predictor);
+    label("Mode"), mode, label("Minutes"), minutes, label("Encoder"), stack, label("Predictor"), predictor);
   const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept);
   const option = ([value, text]) => make("option", { value }, text);
   panel.append(...[["hvg:1000", "1,000 most variable"], ["hvg:250", "250 most variable"], ["top:1000", "1,000 most expressed"], ["all", "All that were found"], ["names", "These names …"]].map(option));
@@ -24,7 +25,8 @@ export function render({ model }) {
   mode.addEventListener("change", offer); encoder.addEventListener("change", tell);
   go.addEventListener("click", () => send("finetune", {
     sections: [...sections.querySelectorAll("input:checked")].map((i) => i.value),
-    panel: panel.value === "names" ? names.value : panel.value, predictor: predictor.value, mode: mode.value, encoder: encoder.value || "texture" }));
+    panel: panel.value === "names" ? names.value : panel.value, predictor: predictor.value, mode: mode.value, encoder: encoder.value || "texture",
+    minutes: Math.max(1, parseFloat(minutes.value) || 5) }));
   cancel.addEventListener("click", () => send("cancel", true));
 
   function offer() {
@@ -33,6 +35,7 @@ export function render({ model }) {
     encoder.replaceChildren(...some.map((row) => option([row.name, row.label])));
     if (some.some((row) => row.name === before)) encoder.value = before;
     encoder.hidden = !some.length;
+    minutes.hidden = minutes.previousSibling.hidden = !full;
     const job = props.job;
     go.disabled = full && !some.length && !(job && job.phase === "running");
     tell();

@@ -10,7 +10,7 @@ from vortex_viewer.scene.data import StudyData
 
 FIRST = "The first time it encodes the whole block, which takes minutes; after that, seconds."
 AGAIN = "This block's features are there: seconds."
-FULL = "Minutes, at most about five on two cores; a held-out curve is drawn as it learns."
+FULL = "At most these minutes, and some seconds; a held-out curve is drawn as it learns."
 MORE = (
     "Full needs an encoder with weights. In a terminal: vortex-viewer encoders shows which there "
     "are; vortex-viewer encoders uni --checkpoint FILE brings one."

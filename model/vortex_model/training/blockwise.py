@@ -284,11 +284,12 @@ class Blockwise:
         count = len(self._sample.places)
         least = each * (PASSES * count + 2 * LEAST_PLACES)
         if least > budget:
+            enough = np.ceil(1.2 * least / 60)
             raise VortexError(
                 f"Full fine-tuning with {self._trunk.name} would take about "
                 f"{least / 60:.0f} minutes here ({count:,} spots, {each:.2g} s each), more than "
-                f"the {budget / 60:.3g} that it may. Use a GPU, fewer sections, a smaller "
-                f"encoder or mode fast; in a terminal, --minutes {np.ceil(1.2 * least / 60):.0f}."
+                f"the {budget / 60:.3g} that it may. Allow it {enough:.0f} (--minutes "
+                "in a terminal), or use a GPU, fewer sections, a smaller encoder or mode fast."
             )
 
     def _epoch(
