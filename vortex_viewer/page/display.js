@@ -47,7 +47,7 @@ export function render({ model }) {
   for (const [name, label, title] of [["spots", "Spots", "Draw the measured spots in their plane, on the same colour scale"], ["planes", "Slice outlines", "Draw where the slices lie in 3D"],
     ["zoom", "One zoom", "As many micrometres a pixel in every slice, about the same point (z)"],
     ["oblique", "Oblique slice", "One more slice through the crosshair, tilted; drag it with Alt to tilt it (a)"],
-    ["stained", "Virtual H&E", "Show the nuclear and the other channel in the colours of a stained section (Giacomelli et al. 2016)"]]) {
+    ["stained", "Virtual H&E", "In the slices, show the nuclear and the other channel in the colours of a stained section (Giacomelli et al. 2016)"]]) {
     toggles[name] = make("input", { type: "checkbox", onchange: () => send(name, toggles[name].checked) });
     line.append(make("label", { class: "toggle", title }, toggles[name], make("span", {}, label)));
   }
