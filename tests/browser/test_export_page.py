@@ -68,7 +68,7 @@ def address(site):
 @pytest.fixture(scope="module")
 def webgl(browser):
     """A second Chromium, one that draws 3D by the processor."""
-    from conftest import chromium_path
+    from visiting import chromium_path
 
     one = browser.browser_type.launch(executable_path=chromium_path(), args=WEBGL)
     yield one
@@ -195,6 +195,56 @@ def test_a_gene_by_typing_changes_volume_and_slices(guest, study, tmp_path):
     guest.page.keyboard.press("0")
     guest.until("document.documentElement.dataset.gene === ''")
     assert differ(bare[SLICE["xy"]], guest.pixels(SLICE["xy"])) < 0.01
+
+
+@pytest.mark.parametrize("view", ["xy", "xz", "yz"])
+def test_slices_have_the_colours_of_the_app(guest, study, view):
+    """Of 400 places half within 5 levels of 255, and 95 % within 24: edges are filtered apart."""
+    from vortex_viewer import drawing
+    from vortex_viewer.scene.data import StudyData
+    from vortex_viewer.scene.slices import AXES, Window
+    from vortex_viewer.state import ViewState
+
+    guest.go(f"{BLOCK}&gene=VIM")
+    guest.until("document.documentElement.dataset.sharp === 'true'")
+    guest.pixels(".stage")
+    seen, width, height, stretch, cursor, window = guest.page.evaluate(
+        """view => {
+          const pane = viewer.panes.find((p) => p.view === view), { canvas } = pane;
+          const box = pane.element.getBoundingClientRect();
+          const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return [Array.from(all.data), box.width, box.height, pane.stretch,
+                  viewer.study.cursor, viewer.study.look.window];
+        }""",
+        view,
+    )
+    seen = np.array(seen, float).reshape(round(height), round(width), 4)[..., :3]
+    data = StudyData(study, 4_000_000)
+    prediction = data.newest_prediction()
+    gene = data.gene(prediction, "VIM")
+    state = ViewState(gene="VIM", prediction=prediction, window=tuple(window))
+    _, down, across = AXES[view]
+    (a0, a1), (d0, d1) = data.frame.bounds_um[across], data.frame.bounds_um[down]
+    um = max((a1 - a0) / (width - 16), (d1 - d0) * stretch / (height - 16))
+    picture = drawing.slice_picture(
+        data, state, gene, view, tuple(cursor), Window((a0, a1), (d0, d1), 900)
+    )
+    rgba = picture.rgba.astype(float)
+    app = rgba[..., :3] * rgba[..., 3:] / 255
+    random = np.random.default_rng(0)
+    apart = []
+    for part_a, part_d in random.uniform(0.03, 0.97, (400, 2)):
+        a, d = a0 + part_a * (a1 - a0), d0 + part_d * (d1 - d0)
+        there = seen[
+            int(height / 2 + (d - (d0 + d1) / 2) * stretch / um),
+            int(width / 2 + (a - (a0 + a1) / 2) / um),
+        ]
+        (left, right), (top, bottom) = picture.across_um, picture.down_um
+        row = int((d - top) / (bottom - top) * app.shape[0])
+        column = int((a - left) / (right - left) * app.shape[1])
+        apart.append(np.abs(there - app[row, column]).max())
+    told = np.percentile(apart, [50, 95])
+    assert (told <= [5, 24]).all(), told
 
 
 def test_search_finds_by_part_of_a_name_and_says_when_there_is_none(guest):
