@@ -288,7 +288,7 @@ def clock(monkeypatch):
 def test_time_that_runs_out_ends_training_and_is_recorded(study, spots, planes, tuned, clock):
     sample, genes, features = spots
     settings = Settings(**{**QUICK, "seed": 5})
-    slow = clock.slow({"reading": 2.0, "epoch": 30.0})
+    slow = clock.slow({"reading": 2.0, "epoch": 30.0, "tuned": 4.0})
     tune_it = partial(tune, study, sample, genes, features, planes, rank=4, settings=settings)
     record = study.derived("models", tune_it(progress=slow).id).attrs["model"]
     assert record["stopped"] == "budget" and len(record["curve"]) == 1

@@ -31,6 +31,8 @@ MOST_PLACES, LEAST_PLACES = 2500, 200
 MEAN_SPOTS = 400
 READ_SHARE, LATTICE_SHARE = 0.2, 0.35
 """Parts of the time that may go into more than one view of each spot, and into those places."""
+TRIAL, LEFT = 24, 0.85
+"""So many places are predicted to see how long each takes; part of the time left that they get."""
 JUDGED_S = 5.0
 """After so long it is plain whether the time will do."""
 PASSES = 3
@@ -141,9 +143,9 @@ class Blockwise:
         started
             When tuning began, by the monotonic clock.
         """
-        settings = self._settings
+        settings, points = self._settings, self._sample.places.points_um
         budget = 60 * settings.minutes
-        hidden, each = self._remember(part(progress, 0.0, 0.25), budget)
+        hidden = self._remember(part(progress, 0.0, 0.25), budget)
         deadline = started + (1 - LATTICE_SHARE) * budget
         optimisers = [
             torch.optim.AdamW(
@@ -177,11 +179,14 @@ class Blockwise:
             if time.monotonic() + took > deadline:
                 self.stopped = "budget"
                 break
-        left = started + budget - time.monotonic()
-        self.affordable = int(np.clip(left / each, LEAST_PLACES, MOST_PLACES))
         for tail, state in zip(self._tails, self._kept, strict=True):
             load_trained(tail, state)
             tail.eval()
+        begun = time.monotonic()
+        self.predict(points[:TRIAL], part(progress, 1.0, 1.0))
+        each = (time.monotonic() - begun) / min(TRIAL, len(points))
+        left = LEFT * (started + budget - time.monotonic())
+        self.affordable = int(np.clip(left / max(each, 1e-6), LEAST_PLACES, MOST_PLACES))
 
     def predict(self, points_um: Floats, progress: Progress) -> Floats:
         """Mean factors of all networks at places (x, y, z), (n, rank)."""
@@ -222,14 +227,10 @@ class Blockwise:
                 own = slice(first, first + BATCH)
                 yield numbers[own], self._trunk.hidden(crops[own])
 
-    def _remember(self, progress: Progress, budget: float) -> tuple[Tensor, float]:
-        """Hidden tokens of the spots' views, and the seconds that predicting a place will take.
+    def _remember(self, progress: Progress, budget: float) -> Tensor:
+        """Hidden tokens of the spots' views, (views, n, tokens, width), half precision.
 
-        Returns
-        -------
-        tuple
-            (views, n, tokens, width), half precision: at least one view, and more of them as
-            memory and time allow. A place takes longer than a view: all networks look at it.
+        At least one view, and more of them as memory and time allow.
         """
         points = self._sample.places.points_um
         count = len(points)
@@ -243,7 +244,7 @@ class Blockwise:
             if took * (1 + 1 / len(views)) > READ_SHARE * budget:
                 break
         self.views = len(views)
-        return torch.stack(views), 2 * took / (len(views) * count)
+        return torch.stack(views)
 
     def _room(self, count: int) -> int:
         """How many views of all spots memory holds."""
