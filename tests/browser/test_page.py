@@ -48,7 +48,7 @@ def test_a_gene_chosen_by_typing_colours_the_volume_and_the_slices(visitor: Visi
 
 
 def test_morphology_stays_when_no_gene_is_shown(visitor: Visitor) -> None:
-    visitor.page.get_by_text("Morphology alone").click()
+    visitor.page.get_by_role("button", name="Morphology alone").click()
     gray = visitor.see(XY, lambda p: warm(p).mean() < 50 and p.mean() > 40)
     middle = gray[gray.shape[0] // 3, gray.shape[1] // 3]
     assert np.ptp(middle) < 40  # gray, not a palette's colour
@@ -219,7 +219,7 @@ def test_the_colour_range_can_be_typed_and_set_back(visitor: Visitor) -> None:
     visitor.page.get_by_label("High", exact=True).press("Enter")
     visitor.page.wait_for_function("document.body.dataset.window.endsWith(',9.0000')")
     visitor.see(XY, lambda p: halves(p)[0] < 0.7 * left)
-    visitor.page.get_by_role("button", name="Auto").click()
+    visitor.page.get_by_label("Range", exact=True).select_option("2-98")
     visitor.wait_said("window", automatic)
 
 

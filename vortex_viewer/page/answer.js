@@ -46,8 +46,9 @@ export function render({ model }) {
   function csv() {
     if (props.csv) { take(props.csv); return; }
     const quote = (v) => /[",\n]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v;
-    const rows = [["gene", ...props.columns.map((c) => c.name), ...(props.sure ? ["reliable"] : [])].join(",")];
-    for (const i of order) rows.push([quote(props.genes[i]), ...props.columns.map((c) => c.values[i] ?? ""), ...(props.sure ? [props.sure[i]] : [])].join(","));
+    const columns = [...props.columns, ...(props.extra ?? [])];
+    const rows = [["gene", ...columns.map((c) => quote(c.name)), ...(props.sure ? ["reliable"] : [])].join(",")];
+    for (const i of order) rows.push([quote(props.genes[i]), ...columns.map((c) => c.values[i] ?? ""), ...(props.sure ? [props.sure[i]] : [])].join(","));
     take(rows.join("\n") + "\n");
   }
   function take(text) {

@@ -39,12 +39,14 @@ export function render({ model }) {
     if (!wanted) { for (let i = 0; i < rows.length; i++) shown.push(i); }
     else if (looksTyped()) { for (let i = 0; i < rows.length; i++) if (wanted.includes(rows[i].key)) shown.push(i); }
     else {
-      const starts = [], inside = [];
+      const starts = [], inside = [], also = [], worded = [];
       for (let i = 0; i < rows.length; i++) {
         const where = rows[i].key.indexOf(wanted);
         if (where === 0) starts.push(i); else if (where > 0) inside.push(i);
+        else if (`, ${rows[i].also}`.includes(`, ${wanted}`)) also.push(i);
+        else if (wanted.length > 2 && rows[i].words.toLowerCase().includes(wanted)) worded.push(i);
       }
-      shown = starts.concat(inside);
+      shown = starts.concat(inside, also, worded);
     }
     if (only) shown = shown.filter((i) => favourites.has(rows[i].name));
     formula.hidden = !looksTyped(); formula.textContent = `Show the signature ${filter.trim().replace(/^=/, "")}`;
@@ -54,7 +56,8 @@ export function render({ model }) {
   }
   function arrange() {
     const g = props.genes ?? { name: [], r: [], low: [], high: [] };
-    rows = g.name.map((name, i) => ({ name, key: name.toLowerCase(), r: g.r[i], low: g.low[i], high: g.high[i] }));
+    const known = props.about?.of === props.stamp ? props.about : null;
+    rows = g.name.map((name, i) => ({ name, key: name.toLowerCase(), r: g.r[i], low: g.low[i], high: g.high[i], words: known?.words[i] ?? "", also: (known?.also[i] ?? "").toLowerCase(), others: known?.also[i] ?? "" }));
     if (props.order === order) rows.forEach((row, i) => { row.score = props.scores?.[i]; });
     if (order === "name") rows.sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
     else if (props.order === order) rows.sort((a, b) => (b.score ?? -9) - (a.score ?? -9));
@@ -72,10 +75,10 @@ export function render({ model }) {
       const on = row.name === props.gene;
       const known = row.r != null, other = (props.others ?? []).find(([name]) => name === row.name);
       const item = make("div", { class: `row${(row.r ?? -1) < (props.trusted ?? 0) && (props.trusted ?? 0) !== 0 ? " dim" : ""}${other ? " other" : ""}${on ? " on" : ""}${i === at ? " at" : ""}`, role: "option", "aria-selected": on ? "true" : "false",
-        "data-name": row.name, title: known
+        "data-name": row.name, title: (row.words ? `${row.words}${row.others ? `; also ${row.others}` : ""}. ` : "") + (known
           ? `${scored ? `${row.name}: ${{ mean: "mean", moran: "Moran's I", like: `correlation with ${props.to}` }[order]} ${number(row.score)}. ` : ""}${row.name}: held-out correlation ${number(row.r)}, 95 % interval ${number(row.low)} to ${number(row.high)}`
-          : `${row.name}: its reliability was not estimated` },
-        make("span", { class: "name" }, row.name), make("span", { class: "bar" }, bar),
+          : `${row.name}: its reliability was not estimated`) },
+        make("span", { class: "name" }, row.name, aside(row)), make("span", { class: "bar" }, bar),
         make("span", { class: "number" }, value == null ? "–" : number(value)),
         make("button", { class: `heart${favourites.has(row.name) ? " on" : ""}`, type: "button", tabindex: "-1", "aria-pressed": favourites.has(row.name) ? "true" : "false", "aria-label": `Favourite ${row.name}`, title: favourites.has(row.name) ? "No favourite any more" : "Keep among the favourites" }, icon("heart")),
         make("button", { class: "add", type: "button", tabindex: "-1", "aria-label": other ? `Take ${row.name} out of the picture` : `Add ${row.name} to the picture`, title: other ? "Take it out of the picture" : "Add it to the picture, beside the gene that is shown" }, icon(other ? "cross" : "plus")));
@@ -85,6 +88,13 @@ export function render({ model }) {
       drawn.push(item);
     }
     tall.replaceChildren(...drawn);
+  }
+  function aside(row) {
+    // what was searched for, where it is not in the name
+    const wanted = filter.trim().toLowerCase();
+    if (!wanted || row.key.includes(wanted) || looksTyped()) return null;
+    const other = row.others.split(", ").find((s) => s.toLowerCase().startsWith(wanted));
+    return make("em", {}, other ?? row.words);
   }
   function reveal(i) {
     const top = i * ROW;
@@ -125,7 +135,7 @@ export function render({ model }) {
   });
   none.addEventListener("click", () => choose(null));
   formula.addEventListener("click", () => send("formula", filter));
-  sort.addEventListener("change", () => { order = sort.value; at = -1; if (["mean", "moran", "like"].includes(order)) send("order", order); arrange(); list.scrollTop = 0; paint(); });
+  sort.addEventListener("change", () => { order = sort.value; at = -1; if (["mean", "moran", "like"].includes(order)) send("order", order); else hook({ order }); arrange(); list.scrollTop = 0; paint(); });
   loved.addEventListener("click", () => { only = !only; loved.setAttribute("aria-pressed", only ? "true" : "false"); sift(); list.scrollTop = 0; paint(); });
   trusted.addEventListener("change", () => { const v = parseFloat(trusted.value); if (isFinite(v)) send("trusted", Math.max(-1, Math.min(1, v))); });
   file.addEventListener("change", async () => { if (file.files[0]) send("sets", await file.files[0].text()); file.value = ""; });
@@ -142,6 +152,7 @@ export function render({ model }) {
       sets.replaceChildren(make("option", { value: "" }, "Gene sets …"), ...(props.sets ?? []).map(([name, have, all]) => make("option", { value: name, disabled: !have }, `${name} (${have} of ${all} genes)`)));
     }
     if (document.activeElement !== trusted) trusted.value = props.trusted ?? 0;
+    if (stamp === names && before.about?.of !== props.about?.of) arrange();
     if (stamp !== names) { names = stamp; at = -1; arrange(); list.scrollTop = 0; }
     const has = rows.length > 0;
     root.classList.toggle("empty", !has);

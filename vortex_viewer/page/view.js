@@ -34,7 +34,7 @@ export function render({ model }) {
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";
     const genes = [...(props.genes ?? []), ...(props.labelled ? [["", null]] : [])], beside = (props.panes ?? 1) > 1;
     what.className = beside ? `what panes n${genes.length}` : "what";
-    what.replaceChildren(...genes.map(([name, colour]) => { const b = make("b", {}, name); if (colour) b.style.color = colour; return b; }));
+    what.replaceChildren(...genes.map(([name, colour]) => { const b = make("b", {}, name); if (colour) b.style.color = colour; return b; }), ...(props.about && !beside ? [make("em", {}, props.about)] : []));
     spin.setAttribute("aria-pressed", props.turning ? "true" : "false");
     const app = document.querySelector("[data-scene]");
     if (props.layout && app.dataset.layout !== props.layout) app.dataset.layout = props.layout;

@@ -52,6 +52,7 @@ class Answer(Piece):
             "busy": None,
             "sure": None,
             "csv": None,
+            "extra": [],
         }
         self.show(
             **{**blank, "kind": kind, "title": title, "open": True, "stamp": self._stamp, **what}

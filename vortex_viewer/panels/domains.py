@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FILL = 0.55
 MARKERS = 12
+SHOWN = 4
+"""Classes that have a column of the table; all are in its CSV."""
 LABEL_VOXELS = 3_000_000
 MOST_CLASSES = 48
 MOST_STROKES = 200
@@ -169,14 +171,17 @@ class DomainsPanel(Piece):
         summary = await run(partial(class_summary, prediction, labels, names))
         some = {v: n for v, n in names.items() if summary.loc[n, "tokens"] != 0}
         table = await run(partial(class_expression, prediction, labels, some))
+        told = [column(n, n, f"Mean in {n}", table[n]) for n in table.columns]
+        more = "" if len(told) <= SHOWN else f" The CSV has all {len(told)} classes."
         self._session.piece(Answer).tell(
             "classes",
             title,
-            note="Share of the labelled tissue, and mean expression in each class.",
+            note=f"Share of the labelled tissue, and mean expression in each class.{more}",
             legend=_legend(names, summary["fraction"]),
             genes=[str(g) for g in table.index],
             sure=[bool(v) for v in reliable(prediction.genes)],
-            columns=[column(n, n, f"Mean in {n}", table[n]) for n in list(table.columns)[:4]],
+            columns=told[:SHOWN],
+            extra=told[SHOWN:],
             sort=str(table.columns[0]),
             gene=self._session.state.gene,
         )

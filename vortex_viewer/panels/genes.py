@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_model.analysis.signatures import gene_sets, quoted
 from vortex_model.errors import VortexError
+from vortex_viewer import gene_names
 from vortex_viewer.panels import facts, ranks
 from vortex_viewer.panels.legend import added
 from vortex_viewer.panels.piece import Piece, script
@@ -91,6 +92,9 @@ class GeneList(Piece):
         )
         self._sets = {}
         self.show(sets=[])
+        names = table.columns["name"]
+        work = partial(gene_names.about, names, data.info.species)
+        self.show_bulk(about={"of": self._stamp, **await session.run(work)})
 
     async def _sort(self, order: str) -> None:
         """Scores that the page sorts by: found when first asked for."""

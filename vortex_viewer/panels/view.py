@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vortex_viewer import drawing
+from vortex_viewer import drawing, gene_names
 from vortex_viewer.drawings import COLOURS
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
@@ -34,6 +34,7 @@ class View(Piece):
         """Three drawings: the body, the measured spots, the frames around them."""
         self._session = session
         self._second = False
+        session.house.workers.submit(gene_names.table)  # read once, before a gene is told
         self.on("side", self._see_from)
         add = session.drawings.add
         self.on("turning", lambda on: session.change(turning=bool(on)))
@@ -70,8 +71,8 @@ class View(Piece):
             session.stream.depth = session.depth
         extent = [b - a for a, b in session.data.content]
         self.show(
-            genes=self._names(), depth=session.depth, extent=extent, turning=state.turning,
-            layout=state.layout, scalebar=state.bar,
+            genes=self._names(), about=self._about(), depth=session.depth, extent=extent,
+            turning=state.turning, layout=state.layout, scalebar=state.bar,
         )  # fmt: skip
         if "turning" in changed and state.turning:
             session.spawn(self._turn())
@@ -119,6 +120,14 @@ class View(Piece):
             [n, COLOUR_NAMES[c] if mixed else None] for n, c in zip(names, inks, strict=True)
         ]
         return told
+
+    def _about(self) -> str:
+        """The gene in words, where one stands alone."""
+        session = self._session
+        gene, data = session.state.gene, session.data
+        if gene is None or data is None or session.state.others or gene.startswith("="):
+            return ""
+        return gene_names.described(gene, data.info.species)
 
     async def _turn(self) -> None:
         """Turn the block until it is told to stop: a turn in about half a minute."""
