@@ -60,9 +60,10 @@ def compared(
     if not called.any():
         least = max(1 / comb(sum(made.blocks), made.blocks[0]), table["p"].min())
         note = (
-            f"No gene is called: the sides hold {made.blocks[0]} and {made.blocks[1]} independent "
-            f"pieces of tissue, so the smallest p is {least:.2g}, too large for {len(table):,} "
-            "genes. Draw larger regions, or several for each side; the order of the effects holds."
+            f"No gene is surely different: the sides hold {made.blocks[0]} and {made.blocks[1]} "
+            f"independent pieces of tissue, and the clearest gene has p = {least:.2g}, too large "
+            f"among {len(table):,}. Draw larger regions, or several for each side. The effects "
+            "are still in order."
         )
     return {
         "title": f"{names[0]} against {names[1]}",
