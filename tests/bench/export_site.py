@@ -128,11 +128,20 @@ const look = () => {
     const data = all.filter((r) => r.name.includes('/studies/'));
     const bytes = data.reduce((s, r) => s + r.transferSize, 0);
     if (lit > 40 && !window.slices) window.slices = {ms: performance.now(), bytes};
-    if (document.documentElement.dataset.ready) window.first = {ms: performance.now(), bytes};
+    if (window.ready) {
+      const before = data.filter((r) => r.responseEnd <= window.ready);
+      window.first = {
+        ms: window.ready, bytes: before.reduce((s, r) => s + r.transferSize, 0),
+      };
+    }
   }
   if (!window.first) requestAnimationFrame(look);
 };
 requestAnimationFrame(look);
+// the page says so once the picture has been shown
+new MutationObserver(() => {
+  if (document.documentElement?.dataset.ready) window.ready ??= performance.now();
+}).observe(document, {attributes: true, subtree: true, attributeFilter: ['data-ready']});
 """
 
 

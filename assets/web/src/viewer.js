@@ -96,6 +96,7 @@ export class Viewer {
     this.scene.open();
     if (!this.cameras.restore()) this.cameras.preset("corner", false);
     await this.scene.first();
+    await shown(); // and the volume, before anything finer keeps the page busy
     document.documentElement.dataset.ready = "picture";
     if (await genes) {
       this.geneList = new GeneList(store, study.genes);
