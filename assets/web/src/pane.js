@@ -95,6 +95,17 @@ export class SlicePane {
     return this.study.cursor[2 - this.axes.cut];
   }
 
+  /** The crosshair moved: a picture whose plane and place stay is left as it is. */
+  moved() {
+    const frame = this.#frame();
+    if (this.stands === this.#where(frame)) this.#marks(frame);
+    else this.redraw();
+  }
+
+  #where(frame) {
+    return [this.cutUm, frame.um, frame.x, frame.y, frame.width, frame.height].join();
+  }
+
   /** Draw what is at hand now; the finer picture follows once the hand rests. */
   draw() {
     const frame = this.#frame();
@@ -158,6 +169,7 @@ export class SlicePane {
       context.fillRect(left, top, size[0], size[1] * this.stretch);
     }
     context.drawImage(sheet, left, top, size[0], size[1] * this.stretch);
+    this.stands = this.#where(frame);
     this.element.dataset.level = picture.level;
     this.element.dataset.frames = Number(this.element.dataset.frames ?? 0) + 1;
   }

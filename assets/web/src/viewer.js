@@ -152,7 +152,7 @@ export class Viewer {
     }
     if (any("palette", "window", "opacity", "threshold", "morphology")) this.scene.setLook();
     if (any("cursor_um")) {
-      this.panes.forEach((pane) => pane.redraw());
+      this.panes.forEach((pane) => pane.moved());
       this.scene.overlay();
     }
     if (any("zoom")) this.panes.forEach((pane) => pane.redraw());
