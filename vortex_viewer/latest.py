@@ -25,6 +25,11 @@ class Latest:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
 
+    @property
+    def stale(self) -> bool:
+        """Whether something else has been asked for since the present drawing began."""
+        return self._wanted
+
     async def wait(self) -> None:
         """Until all that was asked is drawn."""
         if self._task is not None:

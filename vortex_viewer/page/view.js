@@ -54,7 +54,7 @@ export function render({ model }) {
       const [x, y, z] = props.extent, parts = { xy: y / x, xz: z / x, yz: z / y };
       for (const [name, part] of Object.entries(parts)) document.querySelector(`[data-slice="${name}"]`)?.style.setProperty("--tall", Math.max(part, 0.12));
     }
-    hook({ drawn: props.drawn, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop, layout: props.layout, panes: props.panes, turning: props.turning ? '1' : null });
+    hook({ drawn: props.drawn, detail: props.detail, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop, layout: props.layout, panes: props.panes, turning: props.turning ? '1' : null });
   });
   return root;
 }

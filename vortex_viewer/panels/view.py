@@ -14,6 +14,7 @@ from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import marks
 from vortex_viewer.scene.data import Gene
+from vortex_viewer.scene.detail import Detail
 from vortex_viewer.state import COLOURS as COLOUR_NAMES
 from vortex_viewer.state import Camera, ViewState
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 TURN_S = 30.0
 TURN_EVERY_S = 0.05
+REST_S = 0.3
+"""A slider that has not moved for so long rests."""
 
 
 class View(Piece):
@@ -34,11 +37,15 @@ class View(Piece):
         """Three drawings: the body, the measured spots, the frames around them."""
         self._session = session
         self._second = False
+        self._detail: Detail | None = None
         session.house.workers.submit(gene_names.table)  # read once, before a gene is told
         self.on("side", self._see_from)
         add = session.drawings.add
         self.on("turning", lambda on: session.change(turning=bool(on)))
-        add("body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level", "label_as"})
+        self._body_drawing = add(
+            "body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level", "label_as"}
+        )
+        add("detail", self._refine, {"crop_um"})
         add("spots", self._draw_spots, COLOURS | {"spots", "crop_um", "depth"})
         add(
             "frames",
@@ -51,6 +58,7 @@ class View(Piece):
         session, data = self._session, self._session.data
         assert data is not None
         depth, content = session.depth, data.content
+        self._detail = None
         session.stream.depth, session.stream.largest_um = depth, max(data.frame.extent_um)
 
         def clear(stage: Any) -> None:
@@ -153,12 +161,9 @@ class View(Piece):
         self.show(panes=session.stream.panes, labelled=second)
         depth = session.depth
         if beside:
-            states = [drawing.alone(state, genes, i) for i in range(len(genes))]
-            work = [await self._body(s, [g]) for s, g in zip(states, genes, strict=True)]
+            panes = [(drawing.alone(state, genes, i), [gene]) for i, gene in enumerate(genes)]
         else:
-            work = [await self._body(state, genes)]
-        if second and labels is not None:
-            work.append(await self._labels(labels))
+            panes = [(state, genes)]
 
         def put(index: int, one: Any, stage: Any) -> None:
             bare = second and index == 1
@@ -168,13 +173,40 @@ class View(Piece):
             stage.set_depth(depth)
             one(stage)
 
-        await session.stream.change(*(partial(put, i, one) for i, one in enumerate(work)))
-        if anew:
-            session.drawings.follow({"spots", "planes"})  # a new pane has nothing of them yet
-        self.show(busy=None, drawn=f"{state.gene}/{state.prediction}/{state.palette}")
+        steps: list[Detail | None] = [*data.details(state.crop_um)] or [None]
+        if self._detail is not None:
+            steps = steps[-1:]  # a picture stands already
+        for which in steps:
+            work = [await self._body(s, own, which) for s, own in panes]
+            if second and labels is not None:
+                work.append(await self._labels(labels))
+            await session.stream.change(*(partial(put, i, one) for i, one in enumerate(work)))
+            self._detail = which
+            if anew:
+                session.drawings.follow({"spots", "planes"})  # a new pane has nothing of them yet
+                anew = False
+            if self._body_drawing.stale and which is not steps[-1]:
+                return  # something else is wanted by now
+            self.show(busy=None)
+        fine = self._detail
+        self.show(
+            drawn=f"{state.gene}/{state.prediction}/{state.palette}",
+            detail=None if fine is None else fine.level,
+        )
         session.ready()
 
-    async def _body(self, state: ViewState, genes: list[Gene]) -> Callable[[Any], None]:
+    async def _refine(self) -> None:
+        """Draw a crop as finely as it can be, once its sliders rest."""
+        await asyncio.sleep(REST_S)
+        session = self._session
+        if session.data is None or self._detail is None:
+            return
+        if session.data.details(session.state.crop_um)[-1] != self._detail:
+            session.drawings.ask("body")
+
+    async def _body(
+        self, state: ViewState, genes: list[Gene], which: Detail | None
+    ) -> Callable[[Any], None]:
         """What puts the morphology with these genes into a pane."""
         session, data = self._session, self._session.data
         assert data is not None
@@ -185,7 +217,7 @@ class View(Piece):
             if over is not None:
                 await session.run(partial(_blend, sheets, over))
             return lambda stage: stage.set_sheets(sheets, depth)
-        made = await session.run(partial(drawing.volume, data, state, gene, more))
+        made = await session.run(partial(drawing.volume, data, state, gene, more, which))
         if made is not None and over is not None:
             made = await session.run(partial(marks.tinted, *made, over)), made[1]
         found = await session.run(partial(drawing.surfaces, state, genes))
@@ -193,7 +225,7 @@ class View(Piece):
         def put(stage: Any) -> None:
             stage.set_maximum(state.mode == "maximum")
             if made is not None:
-                stage.set_volume(*made)
+                stage.set_volume(*made, data.frame)
             stage.set_surfaces(found)
 
         return put

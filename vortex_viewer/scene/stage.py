@@ -32,6 +32,8 @@ from vortex_viewer.state import Camera
 BACKGROUND = "#0b0d12"
 AXIS_COLOURS = {"x": "#ff7a6b", "y": "#6fd08c", "z": "#6aa8ff"}
 OBLIQUE_COLOUR = "#f2c94c"
+DENSEST = 0.5
+"""Opacity of full alpha, per hundredth of the block's width."""
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -117,10 +119,23 @@ class Stage:
             render=False,
         )
 
-    def set_volume(self, rgba: npt.NDArray[np.uint32], grid: Grid) -> None:
-        """Packed RGBA (z, y, x) as the volume; the same grid again only swaps the voxels."""
-        scalars = numpy_to_vtk(rgba.view(np.uint8).reshape(-1, 4))
+    def set_volume(
+        self, rgba: npt.NDArray[np.uint32], grid: Grid, block: Grid | None = None
+    ) -> None:
+        """Packed RGBA (z, y, x) as the volume; the same grid again only swaps the voxels.
+
+        ``block`` is the whole that it may be a part of.
+        """
+        packed = rgba.view(np.uint8).reshape(-1, 4)
+        scalars = numpy_to_vtk(packed)
         scalars.SetName("rgba")
+        # VTK reads this function at low + alpha * (high - low) / 255, where low and high are the
+        # least and the most alpha that there is: without this a voxel would be as dense as the
+        # densest one lets it.
+        low, high = float(packed[:, 3].min()), float(packed[:, 3].max())
+        opacity = vtkPiecewiseFunction()
+        opacity.AddPoint(low, 0.0 if high > low else low / 255.0 * DENSEST)
+        opacity.AddPoint(max(high, low + 1.0), DENSEST)
         if (
             self._volume is not None
             and self._kept is not None
@@ -129,6 +144,7 @@ class Stage:
             image = self._kept[3]
             image.GetPointData().SetScalars(scalars)
             image.Modified()
+            self._volume.GetProperty().SetScalarOpacity(opacity)
             self._kept = (rgba, grid, self._depth, image)
             return
         if self._volume is not None:
@@ -141,16 +157,14 @@ class Stage:
         image.SetSpacing(x, y, z * d)
         image.SetOrigin(ox, oy, oz * d)
         image.GetPointData().SetScalars(scalars)
-        opacity = vtkPiecewiseFunction()
-        opacity.AddPoint(0.0, 0.0)
-        opacity.AddPoint(255.0, 1.0)
         look = vtkVolumeProperty()
         look.IndependentComponentsOff()
         look.SetInterpolationTypeToLinear()
         look.SetScalarOpacity(opacity)
         look.ShadeOff()
         # opacity is meant per hundredth of the block's width, whatever the voxel
-        extent = max(grid.extent_um[1], grid.extent_um[2], grid.extent_um[0] * d)
+        deep, high, wide = (block or grid).extent_um
+        extent = max(wide, high, deep * d)
         look.SetScalarOpacityUnitDistance(extent / 100.0)
         mapper = vtkOpenGLGPUVolumeRayCastMapper()
         mapper.SetInputData(image)
