@@ -32,7 +32,7 @@ def in_a_hurry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vortex_model.encoders.vocabulary.ROUNDS", 2)
         patch.setattr("vortex_model.encoders.dictionary.SITES", 24)
-        patch.setattr("vortex_model.encoders.learned.FIELD_BYTES", 7 << 20)
+        patch.setattr("vortex_model.encoders.learned.FIELDS", 24)
         yield
 
 
@@ -105,9 +105,9 @@ def test_practice_makes_the_same_place_alike_in_the_next_plane() -> None:
     stored = np.clip(85 * (1.2 + 0.3 * fields), 0, 255).astype(np.uint8)[:, :, None]
     lesson = neighbours.Lesson(stored, 5.0, 32 * 32, batch=32)
     mean, deviation = np.array([1.2], np.float32), np.array([0.3], np.float32)
-    random, tissue = np.random.default_rng(9), lesson.cells()
-    cells = random.permutation(np.argwhere(tissue[:, 0]))[:64]
-    views = neighbours._pair(lesson, cells, tissue, random, mean, deviation).numpy()
+    views = neighbours._pair(
+        replace(lesson, batch=64), np.random.default_rng(9), mean, deviation
+    ).numpy()
 
     def told(weights: Any) -> float:
         """How often a view is more like its own partner than like another place's."""

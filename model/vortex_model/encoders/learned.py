@@ -29,10 +29,7 @@ if TYPE_CHECKING:
 
 PAIRS = 180_000
 """Pairs of views that the network sees: about ten minutes on two cores."""
-FIELD = 512
-"""Pixels along a field of the block that views are taken from."""
-FIELD_BYTES = 400 << 20
-"""What all fields together may take."""
+FIELDS = 1500
 FINEST_UM = 1.4
 """Width of a pixel, where voxels allow."""
 JITTER = 0.3
@@ -62,7 +59,7 @@ class LearnedEncoder:
     """
 
     name = "learned"
-    code = 2
+    code = 1
     spacing_um = TextureEncoder.spacing_um
 
     def __init__(self, *, pairs: int = PAIRS, seed: int = 0) -> None:
@@ -135,25 +132,19 @@ class LearnedEncoding:
         level = subject.source.level
         jump = APART * neighbours.VIEW * self._pixel_um / subject.voxel_um[0]
         apart = 1 if subject.planar else max(1, round(jump))
-        side = min(FIELD, min(level.grid.shape[1:]) // self._factor)
-        most = max(1, FIELD_BYTES // (2 * level.array.shape[0] * side**2))
+        side = min(neighbours.field_pixels(), min(level.grid.shape[1:]) // self._factor)
         progress(0.0, "reading fields of tissue to learn from")
-        unit = self._factor
-        cell = self._stride * unit
-        pairs = list(sites(subject.source, subject, side * unit, unit, most, apart, cell))
+        pairs = sites(subject.source, subject, side * self._factor, self._factor, FIELDS, apart)
         fields = np.stack(
             [
                 np.stack([_quantised(self._pixels(s.read(level), s.ranges)) for s in both])
                 for both in pairs
             ]
         )
-        tissue = np.stack([np.stack([s.tissue for s in both]) for both in pairs])
-        lesson = neighbours.Lesson(
-            fields, JITTER * neighbours.VIEW, self._pairs, seed=self._seed, tissue=tissue
-        )
+        lesson = neighbours.Lesson(fields, JITTER * neighbours.VIEW, self._pairs, seed=self._seed)
         weights = neighbours.learn(lesson, part(progress, 0.02, 0.98))
         seer = neighbours.Seer(weights)
-        return save({**weights, **_components(seer, fields[:, 0], tissue[:, 0])})
+        return save({**weights, **_components(seer, fields, self._stride)})
 
     def know(self, learned: bytes) -> None:
         """Take up what :meth:`learn` gave."""
@@ -286,30 +277,24 @@ def _quantised(pixels: Floats) -> Any:
     return np.rint(pixels * QUANTUM).astype(np.uint8)
 
 
-def _components(seer: Seer, fields: Any, tissue: Any) -> dict[str, Floats]:
+def _components(seer: Seer, fields: Any, stride: int) -> dict[str, Floats]:
     """The directions in which fields differ most, turned so that all vary alike.
 
     Features are brought to unit variance one by one later on. In principal components that
     would make the faintest as loud as the strongest; their Hadamard mixture keeps all distances.
     """
-    from vortex_model.networks.neighbours import QUANTUM, STRIDE
+    from vortex_model.networks.neighbours import QUANTUM
 
-    step = max(1, len(fields) // 128)
-    side = fields.shape[-1] // STRIDE * STRIDE
+    some = fields[:: max(1, len(fields) // 128), 0]
+    side = some.shape[-1] // stride * stride
     rows = []
-    for field, inside in zip(fields[::step], tissue[::step], strict=True):
+    for field in some:
         found = seer(field[:, :side, :side].astype(np.float32) / np.float32(QUANTUM))
-        share = inside.astype(np.float32)
         whole = found.shape[1] // 4 * 4
         if whole:
-            found, share = (
-                a[..., :whole, :whole]
-                .reshape(*a.shape[:-2], whole // 4, 4, whole // 4, 4)
-                .mean(axis=(-3, -1))
-                for a in (found, share)
-            )
-        kept = share > 0.5 if (share > 0.5).any() else share >= 0
-        rows.append(found[:, kept].T)
+            found = found[:, :whole, :whole]
+            found = found.reshape(len(found), whole // 4, 4, whole // 4, 4).mean(axis=(2, 4))
+        rows.append(found.reshape(len(found), -1).T)
     values = np.concatenate(rows).astype(np.float64)
     centre = values.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov((values - centre).T))

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vortex_model import tissue
 from vortex_model.encoders.base import Floats, Source, Subject
-from vortex_model.grid import Grid
 from vortex_model.multiscale import Level
 
 FEWEST = 8
-Mask = npt.NDArray[np.bool_]
 Ranges = tuple[tuple[float, float], ...]
 
 
@@ -30,15 +27,12 @@ class Site:
         Its voxels along y and x.
     ranges
         (low, high) a channel, of its section or volume.
-    tissue
-        Which of its cells are tissue, (y, x); of none where no cells were asked for.
     """
 
     plane: int
     down: slice
     across: slice
     ranges: Ranges
-    tissue: Mask
 
     def read(self, level: Level) -> Floats:
         """Its voxels (c, y, x)."""
@@ -47,13 +41,7 @@ class Site:
 
 
 def sites(
-    source: Source,
-    subject: Subject,
-    side: int,
-    unit: int,
-    most: int,
-    apart: int = 0,
-    cell: int = 0,
+    source: Source, subject: Subject, side: int, unit: int, most: int, apart: int = 0
 ) -> Iterator[tuple[Site, Site]]:
     """Squares whose middle is tissue, drawn evenly, each with the same place in another plane.
 
@@ -67,8 +55,6 @@ def sites(
         How many there are at most; a small block holds few different ones, and gets fewer.
     apart
         How many planes away the other square is, where there is tissue; else it is the same one.
-    cell
-        Voxels along a cell of which ``Site.tissue`` tells; 0 for none.
     """
     level, planar = source.level, subject.planar
     mask, where = tissue.tissue_mask(source.image, max(subject.token_um[1:]), planar)
@@ -100,26 +86,7 @@ def sites(
                 other = z + step
                 break
         own, beside = (
-            Site(
-                p,
-                slice(y, y + side),
-                slice(x, x + side),
-                ranges[p if planar else 0],
-                _cells(mask, where, level.grid, (p, y, x), side // cell if cell else 0, cell),
-            )
+            Site(p, slice(y, y + side), slice(x, x + side), ranges[p if planar else 0])
             for p in (z, other)
         )
         yield own, beside
-
-
-def _cells(
-    mask: Mask, where: Grid, grid: Grid, start: tuple[int, int, int], count: int, cell: int
-) -> Mask:
-    """Whether the middle of each cell of a square, (count, count), is tissue."""
-    z, y, x = start
-    middle = (np.arange(count) + 0.5) * cell - 0.5
-    along = np.zeros((count, 3)) + start
-    along[:, 1], along[:, 2] = y + middle, x + middle
-    found = where.nearest(grid.to_points(along))
-    plane = z if len(mask) == grid.shape[0] else int(found[0, 0]) if count else 0
-    return np.asarray(mask[plane][np.ix_(found[:, 1], found[:, 2])], dtype=np.bool_)

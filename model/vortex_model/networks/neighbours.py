@@ -101,11 +101,8 @@ class Lesson:
     Attributes
     ----------
     fields
-        (places, 2, channels, y, x) uint8 of 0 to 3: square fields, each from its plane and from
-        a neighbouring plane (the same one again where there is none).
-    tissue
-        (places, 2, y / 16, x / 16): which cells of them are tissue, where views are taken; all
-        where left out.
+        (places, 2, channels, y, x) uint8 of 0 to 3: square fields of tissue, each from its plane
+        and from a neighbouring plane (the same one again where there is none).
     jitter
         How far the two views of a place may lie apart, in pixels (one standard deviation).
     pairs
@@ -124,13 +121,6 @@ class Lesson:
     batch: int = 256
     rate: float = 2e-3
     seed: int = 0
-    tissue: npt.NDArray[np.bool_] | None = None
-
-    def cells(self) -> npt.NDArray[np.bool_]:
-        """Cells (places, 2, y, x) where views are taken; all where none is tissue."""
-        count = self.fields.shape[-1] // STRIDE
-        every = np.ones((*self.fields.shape[:2], count, count), dtype=bool)
-        return every if self.tissue is None or not self.tissue[:, 0].any() else self.tissue
 
 
 QUANTUM = 85.0
@@ -161,15 +151,12 @@ def learn(lesson: Lesson, progress: Progress = silent) -> dict[str, npt.NDArray[
         steps = max(1, lesson.pairs // lesson.batch)
         parameters = [*network.parameters(), *head.parameters()]
         optimiser = torch.optim.AdamW(parameters, lr=lesson.rate, weight_decay=1e-3)
-        tissue = lesson.cells()
-        cells = np.argwhere(tissue[:, 0])
         begin = time.monotonic()
         for step in range(steps):
             rate = lesson.rate * min(1.0, (step + 1) / WARM_UP)
             for group in optimiser.param_groups:
                 group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-            some = cells[random.integers(len(cells), size=lesson.batch)]
-            views = _pair(lesson, some, tissue, random, mean, deviation).to(device)
+            views = _pair(lesson, random, mean, deviation).to(device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast_bfloat16()):
                 seen = head(network(views.to(memory_format=torch.channels_last)).mean((2, 3)))
             left, right = functional.normalize(seen.float(), dim=1).chunk(2)
@@ -241,25 +228,27 @@ class Seer:
 # -- views ----------------------------------------------------------------------------------
 
 
+def field_pixels() -> int:
+    """Pixels along a field of a lesson: room for a view wherever jitter takes it."""
+    return round(VIEW * MARGIN) + VIEW
+
+
 def _pair(
     lesson: Lesson,
-    cells: npt.NDArray[np.int64],
-    tissue: npt.NDArray[np.bool_],
     random: np.random.Generator,
     mean: npt.NDArray[np.float32],
     deviation: npt.NDArray[np.float32],
 ) -> Tensor:
-    """Two views of some cells (place, y, x), (2 * cells, channels, VIEW, VIEW)."""
-    count, side = len(cells), lesson.fields.shape[-1]
+    """Two views of each place of a batch, (2 * batch, channels, VIEW, VIEW)."""
+    count, side = lesson.batch, lesson.fields.shape[-1]
     size = min(round(VIEW * MARGIN), side)
     room = side - size
-    place, *cell = cells.T
-    corner = (cells[:, 1:] + random.uniform(size=(count, 2))) * STRIDE - size / 2
-    beside = tissue[place, 1, *cell] & (random.uniform(size=count) < NEXT)
+    place = random.integers(len(lesson.fields), size=count)
+    corner = random.uniform(0, room, (count, 2))
     views = []
     for view in range(2):
         # The first is from the place's own plane; the second mostly from the next one.
-        plane = view * beside.astype(np.int64)
+        plane = (view * random.uniform(size=count) > 1 - NEXT).astype(np.int64)
         near = corner + view * random.normal(0, lesson.jitter, (count, 2))
         low = np.clip(np.rint(near), 0, room).astype(np.int64)
         cut = np.stack(
