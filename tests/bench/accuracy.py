@@ -41,7 +41,7 @@ from vortex_model.training.samples import Sample, gather
 from vortex_model.training.unlike import POINT_UM, Familiar
 
 ENCODERS = ("texture", "learned")
-"""Compared on real sections; the first is what the app uses by itself, and has to pass the bars."""
+"""Compared on stained sections; the first, what the app uses by itself, has to pass the bars."""
 HER2ST = [(["C4"], ["C3", "C5", "C2"], 0.42), (["C4", "C3", "C2"], ["C5"], 0.46)]
 PANELS = ("hvg:50", "hvg:1000", "top:250")
 PARTS = ("her2st", "heart3d", "bdtnp", "phantoms", "trust", "ablation")
@@ -346,7 +346,7 @@ def main() -> None:
         ),
         "heart3d": (
             options.studies / "heart3d.zarr",
-            lambda: heart3d(options.studies / "heart3d.zarr", encoders),
+            lambda: heart3d(options.studies / "heart3d.zarr", encoders[:1]),
         ),
         "bdtnp": (options.shared / "bdtnp", lambda: bdtnp(options.shared)),
         "phantoms": (options.studies, lambda: phantoms(options.studies, encoders[:1])),

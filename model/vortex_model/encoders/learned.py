@@ -1,8 +1,8 @@
 """Texture, and beside it what a small network learned from the block's own morphology.
 
 Nothing but the block is needed: no weights, no labels. It takes some minutes on two cores, once
-for each study; the network is kept with the features. On HER2ST it lifts what is predicted on
-held-out sections by more than any other change (docs/accuracy.md).
+for each study; the network is kept with the features. What it adds to texture on HER2ST is in
+docs/accuracy.md.
 """
 
 from __future__ import annotations
