@@ -33,11 +33,15 @@ def test_keys_walk_through_the_slices_wherever_the_pointer_was(visitor: Visitor)
     wait_cursor(visitor, 0, x + 10)
     visitor.page.keyboard.press("ArrowUp")
     wait_cursor(visitor, 1, y - 10)
-    # after a click into the 3D view the keys still mean the page
+    # after a click into the 3D view, which tells of a place, the keys still mean the page
     box = visitor.box(VIEW)
     visitor.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visitor.page.wait_for_function("document.body.dataset.answer === 'pick'")
+    visitor.page.keyboard.press("Escape")
+    visitor.page.wait_for_function("document.body.dataset.answer === undefined")
+    z = cursor(visitor)[2]
     visitor.page.keyboard.press(".")
-    wait_cursor(visitor, 2, z + 100)
+    wait_cursor(visitor, 2, z + 10)
     # and never leave the block
     for _ in range(4):
         visitor.page.keyboard.press("Shift+>")
