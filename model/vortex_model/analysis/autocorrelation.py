@@ -7,6 +7,7 @@ Fourier transform; the autocorrelation of every gene comes from products of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class Correlogram:
     @property
     def length_um(self) -> Floats:
         """Distance at which each gene's autocorrelation falls to 1/e, (genes,)."""
-        return _crossing(self.distance_um, self.values, 1.0 / np.e)
+        return _crossing(self.distance_um, self.values, math.exp(-1.0))
 
     def variance_of(self, weight: Floats, grid: Grid) -> Floats:
         """Variance of the weighted sum of each gene over tokens, (genes,).
