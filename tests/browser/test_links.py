@@ -117,7 +117,7 @@ def test_a_view_is_kept_found_by_another_visitor_renamed_and_removed(
     one.show("SHALLOW")
     one.page.get_by_role("button", name="Views", exact=True).click()
     one.page.get_by_label("Name of this view").fill("Where it is shallow")
-    one.page.get_by_role("button", name="Keep").click()
+    one.page.get_by_role("button", name="Keep", exact=True).click()
     one.wait_said("views", "1")
     two = visitors()
     two.go(server.address)
@@ -179,6 +179,6 @@ def test_a_study_that_cannot_be_written_says_so(
         visitor.go(one.address)
         visitor.page.get_by_role("button", name="Views", exact=True).click()
         visitor.page.get_by_label("Name of this view").fill("mine")
-        visitor.page.get_by_role("button", name="Keep").click()
+        visitor.page.get_by_role("button", name="Keep", exact=True).click()
         visitor.page.get_by_text("is being written by").wait_for()
         assert visitor.said("views") == "0"

@@ -39,7 +39,7 @@ def test_a_notebook_shows_a_study_in_a_frame(
             visitor.page.goto(notebook)
             visitor.page.frame_locator("iframe").locator(".row[data-name=RIGHT]").click()
             shown = address.split("?")[0].replace("127.0.0.1", "localhost")
-            frame = next(f for f in visitor.page.frames if f.url == shown)
+            frame = next(f for f in visitor.page.frames if f.url.split("#")[0] == shown)
             frame.wait_for_function("document.body.dataset.drawn?.startsWith('RIGHT')")
         session.stdin.write("\n")
         session.stdin.flush()

@@ -109,6 +109,7 @@ def test_favourites_are_kept_by_the_browser(visitor: Visitor, server: Running) -
 def test_a_signature_is_typed_as_a_formula_and_a_mistake_is_told(visitor: Visitor) -> None:
     visitor.choose_gene("mean(LEFT, TOP) - RIGHT")
     visitor.wait_said("gene", "=mean(LEFT, TOP) - RIGHT")
+    visitor.page.wait_for_function("document.body.dataset.drawn.startsWith('=mean')")
     visitor.settle()
     low, high = (float(v) for v in visitor.said("window").split(","))
     # on the lattice: (1.5 - x + 1.5 - y) / 2 - (1.5 + x) = -1.5 x - y / 2
