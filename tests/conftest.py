@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def own_folders(tmp_path_factory):
     patch.setenv("HF_HOME", str(place / "hf"))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def play() -> Iterator[object]:
+    """Playwright, which a process can start once."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

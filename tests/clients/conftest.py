@@ -102,17 +102,15 @@ def host() -> Iterator[Callable[[Path], str]]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[object]:
+def chromium(play: object) -> Iterator[object]:
     """Chromium that draws WebGL by the processor."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if found is None:
         pytest.skip("Chromium is not installed (on Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as play:
-        one = play.chromium.launch(
-            executable_path=found,
-            args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
-                  "--enable-unsafe-swiftshader", "--disable-background-networking"],
-        )  # fmt: skip
-        yield one
-        one.close()
+    one = play.chromium.launch(
+        executable_path=found,
+        args=["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
+              "--enable-unsafe-swiftshader", "--disable-background-networking"],
+    )  # fmt: skip
+    yield one
+    one.close()

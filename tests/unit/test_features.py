@@ -226,7 +226,7 @@ def test_words_follow_the_voxel(tmp_path: Path, um: float) -> None:
     values = np.asarray(features.array[:], dtype=np.float32)
     assert np.isfinite(values).all()
     groups = {g for g in features.groups if g.startswith("words")}
-    widths = {float(g.split()[2]) for g in groups}
+    widths = {float(g.split()[1]) for g in groups}
     if um == 60.0:
         assert not widths
     else:

@@ -379,7 +379,8 @@ def test_shuffled_spots_have_no_reliability_after_tuning_either(study, spots, bl
     assert rows["reliability"].mean() < 0.12
 
 
-def test_without_weights_it_says_what_to_get(study, spots):
+def test_without_weights_it_says_what_to_get(study, spots, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))  # no weights are remembered here
     with pytest.raises(VortexError, match=r"texture has no network.*uni --checkpoint"):
         finetune(study, mode="full")
     with pytest.raises(VortexError, match="needs weights"):
