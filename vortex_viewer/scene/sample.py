@@ -20,12 +20,28 @@ def interpolate(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> Floats:
 
     Beyond the outermost voxel centres the outermost value holds.
     """
-    out = np.asarray(volume, dtype=np.float32)
+    near, grid = around(volume, grid, axes_um)
+    out = np.asarray(near, dtype=np.float32)
     # the axis that shrinks most goes first, so that the least is computed
     order = sorted(range(3), key=lambda a: len(axes_um[a]) / grid.shape[a])
     for axis in order:
         out = _along(out, axis, grid.origin_um[axis], grid.spacing_um[axis], axes_um[axis])
     return np.ascontiguousarray(out)
+
+
+def around(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> tuple[npt.NDArray[Any], Grid]:
+    """The part of a volume that places between three axes depend on: a slice needs two planes."""
+    start, stop = [], []
+    for places, origin, spacing, count in zip(
+        axes_um, grid.origin_um, grid.spacing_um, grid.shape, strict=True
+    ):
+        if not len(places):
+            return volume, grid
+        first, last = ((f(places) - origin) / spacing for f in (np.min, np.max))
+        start.append(int(np.clip(np.floor(first), 0, count - 1)))
+        stop.append(int(np.clip(np.floor(last) + 2, start[-1] + 1, count)))
+    part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    return volume[part], grid.crop(start, stop)
 
 
 def inside(grid: Grid, axes_um: Axes) -> npt.NDArray[np.bool_]:
@@ -58,10 +74,9 @@ class TissueSampler:
 
     def __call__(self, volume: npt.NDArray[Any]) -> Floats:
         """A lattice volume, nan outside tissue, at the sampled places; float32, nan outside."""
-        filled = np.nan_to_num(np.asarray(volume, dtype=np.float32), nan=0.0)
-        return np.asarray(
-            interpolate(filled, self._grid, self._axes) / self._weight, dtype=np.float32
-        )
+        near, grid = around(volume, self._grid, self._axes)
+        filled = np.nan_to_num(np.asarray(near, dtype=np.float32), nan=0.0)
+        return np.asarray(interpolate(filled, grid, self._axes) / self._weight, dtype=np.float32)
 
 
 class PlaceSampler:
