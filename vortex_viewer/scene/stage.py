@@ -73,7 +73,6 @@ class Stage:
         self._pixels = vtkUnsignedCharArray()
         self._size = (640, 480)
         self._step_um = 1.0
-        self._software = True
         self.bare = False
         """Whether labels stand here in place of morphology and expression."""
 
