@@ -28,7 +28,7 @@ from numcodecs import Blosc
 
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
-from vortex_model.multiscale import Image
+from vortex_model.multiscale import Image, multiscale_record
 from vortex_model.prediction import Prediction
 from vortex_viewer.scene.data import Library, StudyData
 from vortex_viewer.scene.shelf import Shelf
@@ -330,23 +330,7 @@ def _omero(
 
 
 def _attributes(image: Served, version: Ngff) -> dict[str, Any]:
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}]
-    axes += [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
-    multiscale = {
-        "name": image.name,
-        "axes": axes,
-        "datasets": [
-            {
-                "path": str(number),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [1.0, *grid.spacing_um]},
-                    {"type": "translation", "translation": [0.0, *grid.origin_um]},
-                ],
-            }
-            for number, grid in enumerate(image.grids)
-        ],
-        "type": "mean",
-    }
+    multiscale = multiscale_record(image.name, image.grids)
     more = image.more()
     if version == "0.5":
         return {"ome": {"version": "0.5", "multiscales": [multiscale], **more}}

@@ -151,6 +151,30 @@ def level_factors(grid: Grid, *, serial: bool = False) -> list[tuple[int, int, i
     return steps
 
 
+def multiscale_record(name: str, grids: Sequence[Grid], kind: str = "mean") -> dict[str, Any]:
+    """OME-NGFF's account of the levels of an image (channel, z, y, x), finest first.
+
+    ``kind`` is how a coarser level was made. Source: the OME-NGFF specification, 0.4 and 0.5.
+    """
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
+    return {
+        "name": name,
+        "axes": axes,
+        "datasets": [
+            {
+                "path": str(number),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1.0, *grid.spacing_um]},
+                    {"type": "translation", "translation": [0.0, *grid.origin_um]},
+                ],
+            }
+            for number, grid in enumerate(grids)
+        ],
+        "type": kind,
+    }
+
+
 def read_image(group: zarr.Group) -> Image:
     """The image that :func:`write_image` wrote."""
     own: Any = group.attrs["vortex"]

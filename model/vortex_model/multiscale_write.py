@@ -25,6 +25,7 @@ from vortex_model.multiscale import (
     VolumeSource,
     block_mean,
     level_factors,
+    multiscale_record,
 )
 from vortex_model.progress import Progress, part, silent
 
@@ -273,27 +274,9 @@ def _ome(
     else:
         low, high = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
     rgb = [c.role for c in channels] == ["red", "green", "blue"]
-    axes = [{"name": "c", "type": "channel"}]
-    axes += [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
     return {
         "version": "0.5",
-        "multiscales": [
-            {
-                "name": name,
-                "axes": axes,
-                "datasets": [
-                    {
-                        "path": str(number),
-                        "coordinateTransformations": [
-                            {"type": "scale", "scale": [1.0, *grid.spacing_um]},
-                            {"type": "translation", "translation": [0.0, *grid.origin_um]},
-                        ],
-                    }
-                    for number, grid in enumerate(grids)
-                ],
-                "type": "mean",
-            }
-        ],
+        "multiscales": [multiscale_record(name, grids)],
         "omero": {
             "channels": [
                 {

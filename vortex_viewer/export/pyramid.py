@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import GzipCodec
 
 from vortex_model.grid import Grid
-from vortex_model.multiscale import Image, block_mean, level_factors
+from vortex_model.multiscale import Image, block_mean, level_factors, multiscale_record
 from vortex_model.progress import Progress, silent
 
 Layout = Literal["shards", "chunks"]
@@ -281,23 +281,7 @@ def label_metadata(
 
 
 def _multiscale(name: str, pyramid: Pyramid) -> dict[str, Any]:
-    axes = [{"name": "c", "type": "channel"}]
-    axes += [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
-    return {
-        "name": name,
-        "axes": axes,
-        "datasets": [
-            {
-                "path": str(number),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [1.0, *grid.spacing_um]},
-                    {"type": "translation", "translation": [0.0, *grid.origin_um]},
-                ],
-            }
-            for number, grid in enumerate(pyramid.grids)
-        ],
-        "type": "mode" if pyramid.labels else "mean",
-    }
+    return multiscale_record(name, pyramid.grids, "mode" if pyramid.labels else "mean")
 
 
 def coded_windows(
