@@ -91,21 +91,23 @@ class PlaceSampler:
     """
 
     def __init__(self, mask: npt.NDArray[np.bool_], grid: Grid, points_um: Points) -> None:
-        flat = points_um.reshape(-1, 3)
-        self._shape, self._index = points_um.shape[:-1], grid.to_index(flat).T
+        self._points, self._shape = points_um.reshape(-1, 3), points_um.shape[:-1]
+        self._grid = grid
         weight = self._at(mask)
-        known = (weight >= 0.5) & grid.contains(flat).reshape(self._shape)
+        known = (weight >= 0.5) & grid.contains(self._points).reshape(self._shape)
         self._weight = np.where(known, weight, np.float32(np.nan))
 
     def __call__(self, volume: npt.NDArray[Any]) -> Floats:
         """A lattice volume at the places, nan outside tissue; float32."""
-        filled = np.nan_to_num(np.asarray(volume, dtype=np.float32), nan=0.0)
-        return np.asarray(self._at(filled) / self._weight, dtype=np.float32)
+        return np.asarray(self._at(volume) / self._weight, dtype=np.float32)
 
     def _at(self, volume: npt.NDArray[Any]) -> Floats:
         from scipy.ndimage import map_coordinates
 
-        found = map_coordinates(volume.astype(np.float32), self._index, order=1, mode="nearest")
+        near, grid = around(volume, self._grid, tuple(self._points.T[::-1]))
+        filled = np.nan_to_num(np.asarray(near, dtype=np.float32), nan=0.0)
+        index = grid.to_index(self._points).T
+        found = map_coordinates(filled, index, order=1, mode="nearest")
         return np.asarray(found, dtype=np.float32).reshape(self._shape)
 
 
