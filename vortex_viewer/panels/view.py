@@ -201,7 +201,8 @@ class View(Piece):
         session = self._session
         if session.data is None or self._detail is None:
             return
-        if session.data.details(session.state.crop_um)[-1] != self._detail:
+        steps = session.data.details(session.state.crop_um)
+        if steps and steps[-1] != self._detail:
             session.drawings.ask("body")
 
     async def _body(

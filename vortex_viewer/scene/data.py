@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vortex_model.errors import StudyError, UnknownNameError
 from vortex_model.expression import normalise
 from vortex_model.grid import Grid
-from vortex_model.multiscale import Image, Level
+from vortex_model.multiscale import Image
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
@@ -136,18 +136,13 @@ class StudyData:
         return self.study.section_names
 
     @property
-    def display_level(self) -> Level | None:
-        """The finest level that the 3D view can hold."""
-        return None if self.image is None else self.image.level_within(self.max_voxels)
-
-    @property
     def is_stack(self) -> bool:
         """Whether 3D shows planes one by one: they lie too far apart to be a volume."""
-        level = self.display_level
-        if level is None:
+        if self.image is None:
             return False
-        z, y, x = level.grid.spacing_um
-        return level.grid.shape[0] == 1 or z > STACK_RATIO * max(x, y)
+        grid = self.image.level_within(self.max_voxels).grid
+        z, y, x = grid.spacing_um
+        return grid.shape[0] == 1 or z > STACK_RATIO * max(x, y)
 
     @property
     def content(self) -> Box:
