@@ -1,6 +1,6 @@
 """Screenshots of the app for the docs, at both sizes that it is made for.
 
-Usage: python tests/bench/screenshots.py DEMO.zarr HER2ST.zarr BRAIN.zarr
+Usage: python tests/bench/screenshots.py demo.zarr her2st.zarr brain.zarr
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def shoot(address: str, name: str, study: str, gene: str | None, cut: str | None
             args=["--no-sandbox", "--disable-background-networking"],
         )
         for width, height in SIZES:
-            page = browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme="dark"
+            )
+            page.add_init_script("localStorage.setItem('vortex-viewer tour', 'seen')")
             page.goto(address)
             settle(page)
             if study not in page.locator(".picker").inner_text():
@@ -74,7 +77,7 @@ def main() -> None:
         address = next(m[1] for line in process.stdout if (m := re.search(r"(http://\S+)", line)))
         shoot(address, "demo", "phantom", "ERBB2", "S1")
         shoot(address, "her2st", "HER2ST", "BGN", None)
-        shoot(address, "mouse-brain", "Whole mouse brain", None, None)
+        shoot(address, "mouse-brain", "brain", None, None)
     finally:
         process.terminate()
         process.wait(20)
