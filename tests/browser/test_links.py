@@ -151,6 +151,7 @@ def test_the_server_begins_with_the_view_of_a_file(
         visitor.go(address)
         assert visitor.said("gene") == "TOP"
         assert visitor.said("palette") == "viridis"
+        visitor.page.close()  # a server that goes while scripts load leaves errors in the page
     finally:
         process.terminate()
         process.communicate(timeout=20)
