@@ -10,12 +10,13 @@ from vortex_model.errors import VortexError
 from vortex_viewer.links import Shelf
 from vortex_viewer.outbox import Outbox
 from vortex_viewer.relay import Relays
-from vortex_viewer.scene.data import Library
 from vortex_viewer.scene.graphics import renderer_of
+from vortex_viewer.scene.library import Library
 from vortex_viewer.scene.render import RenderThread
 from vortex_viewer.scene.stage import Stage
 from vortex_viewer.scene.stream import warm as warm_stream
 from vortex_viewer.state import ViewState
+from vortex_viewer.tuning import Tunings
 from vortex_viewer.zarr_http import Data
 
 
@@ -32,6 +33,7 @@ class House:
     renderer: RenderThread = field(default_factory=RenderThread)
     relays: Relays = field(default_factory=Relays)
     outbox: Outbox = field(default_factory=Outbox)
+    tunings: Tunings = field(default_factory=Tunings)
     public: bool = False
     """Whether anybody may look: then nothing is written beside the studies by exports."""
     data: Data | None = None

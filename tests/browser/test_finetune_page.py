@@ -192,5 +192,45 @@ def test_cancel_stops_it_and_the_study_stays_whole(
         pass
 
 
+def test_a_job_outlives_its_page_and_a_new_page_shows_it_cancels_it_and_takes_its_result(
+    visitors: Callable[..., Visitor], phantom_server: Running
+) -> None:
+    study = phantom_study(phantom_server)
+    before = finetune(study, panel="hvg:20", predictor="ridge")
+    one = visitors()
+    one.go(phantom_server.address)
+    assert one.said("prediction") == before
+    start(one, "all", predictor="gp")
+    one.wait_said("job", "running")
+    one.page.close()
+    two = visitors(1440, 900)
+    two.page.goto(phantom_server.address)
+    two.wait_said("job", "running")
+    assert two.page.get_by_role("tab", name="Fine-tune").get_attribute("aria-selected") == "true"
+    two.page.get_by_role("progressbar", name="Fine-tuning").wait_for()
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        two.settle()
+        two.page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/found-again.png")
+    two.page.get_by_role("button", name="Cancel").click()
+    two.page.wait_for_function("document.body.dataset.job === 'cancelled'", timeout=30_000)
+
+    two.settle()
+    start(two, "hvg:250", predictor="gp")
+    two.wait_said("job", "running")
+    two.page.reload()
+    two.page.wait_for_function("document.body.dataset.job !== undefined", timeout=60_000)
+    two.page.wait_for_function("document.body.dataset.genes === '250'", timeout=240_000)
+    assert two.said("job") == "done"
+    assert two.said("prediction") not in (None, before)
+    assert "250 genes are ready" in two.page.locator(SAID).inner_text()
+    # a version that was restored is what the next page begins with
+    old = two.page.locator(f'.versions li[data-id="{before}"]')
+    old.get_by_role("button", name="Show").click()
+    two.wait_said("prediction", before)
+    three = visitors()
+    three.go(phantom_server.address)
+    assert three.said("prediction") == before
+
+
 def phantom_study(server: Running) -> Study:
     return Study.open(server.log.parent / "phantom.zarr")

@@ -84,16 +84,16 @@ export function render({ model }) {
   let listed = null;
   const send = bind(model, (next) => {
     props = next;
-    const have = props.sections ?? [];
+    const have = props.sections ?? [], job = props.job, active = job && (job.phase === "running" || job.phase === "cancelling");
     if (props.stamp !== study) {
-      if (props.wanted && have.length && typeof openTab === "function") openTab("finetune");
+      // what there is to do here, or goes on already
+      if (((props.wanted && have.length) || active) && typeof openTab === "function") openTab("finetune");
       study = props.stamp;
       sections.replaceChildren(...have.map(([name, spots, z]) => make("label", { class: "toggle", title: `${spots.toLocaleString("en")} spots at z = ${z.toFixed(0)} µm` },
         make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name))));
       predictor.replaceChildren(...(props.predictors ?? []).map(option));
     }
     offer();
-    const job = props.job, active = job && (job.phase === "running" || job.phase === "cancelling");
     form.hidden = !have.length; go.hidden = !have.length || active; cancel.hidden = !active;
     cancel.disabled = job?.phase === "cancelling";
     progress.hidden = !active; bar.style.width = `${100 * (job?.fraction ?? 0)}%`;

@@ -13,8 +13,9 @@ import numpy as np
 from vortex_model.analysis.signatures import signature
 from vortex_model.errors import VortexError
 from vortex_viewer.jobs import Status
-from vortex_viewer.scene.data import Gene, StudyData
+from vortex_viewer.scene.data import StudyData
 from vortex_viewer.scene.formula import is_formula
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.state import Point, ViewState
 
 BY = "\N{MULTIPLICATION SIGN}"
@@ -89,7 +90,7 @@ def fitted(data: StudyData, wanted: ViewState) -> tuple[ViewState, str]:
     if prediction is not None and prediction not in ids:
         missing.append(f"the prediction {prediction}")
         prediction = None
-    prediction = prediction or (ids[-1] if ids else None)
+    prediction = prediction or data.newest_prediction()
     table = gene_table(data, prediction)
     names = table.columns["name"]
     known = {name.casefold() for name in names}
@@ -202,15 +203,13 @@ def reading(data: StudyData, state: ViewState, gene: Gene | None, place: Point) 
     }
     if gene is not None and state.prediction is not None:
         told.update(gene=gene.name, units=gene.units)
-        if gene.grid.contains([place])[0]:
-            z, y, x = gene.grid.nearest([place])[0]
-            value = float(gene.values[z, y, x])
-            if math.isfinite(value):
-                told["value"] = value
-                told["sd"] = float(data.deviation(state.prediction, gene.key)[z, y, x])
+        value = float(gene.at([place])[0])
+        if math.isfinite(value):
+            told.update(value=value, sd=float(gene.deviation_at([place])[0]))
     if data.image is not None:
-        z, y, x = data.image.grid.nearest([place])[0]
-        voxel = [float(v) for v in np.asarray(data.image.levels[0].array[:, z, y, x])]
+        here = [int(n) for n in data.image.grid.nearest([place])[0]]
+        block = data.voxels(data.image.levels[0], here, [n + 1 for n in here])
+        voxel = [float(v) for v in block.ravel()]
         names = [c.name for c in data.image.channels]
         told["morphology"] = " · ".join(f"{v:g}" for v in voxel)
         told["morphology_hint"] = ", ".join(f"{n} {v:g}" for n, v in zip(names, voxel, strict=True))

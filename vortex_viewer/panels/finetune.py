@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from vortex_model.training.versions import delete, restore
 from vortex_viewer.panels import choices, facts
 from vortex_viewer.panels.piece import Piece, script
-from vortex_viewer.scene.data import StudyData
 from vortex_viewer.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class FineTune(Piece):
     def connect(self, session: Session) -> None:
         """Start and cancel."""
         self._session = session
-        tuning = Tuning(self._show_job, self._done)
+        tuning = Tuning(session.house.tunings, lambda told: self.show(job=told), self._done)
         self._tuning = tuning
         self.on("finetune", self._start)
         self.on("cancel", lambda _: tuning.cancel())
@@ -38,9 +37,9 @@ class FineTune(Piece):
         assert session.data is not None
         offered = await session.run(partial(facts.finetune_choices, session.data))
         offered |= await session.run(partial(choices.encoder_choices, session.data))
+        self._tuning.follow(session.data)
         self.show(
             **offered,
-            job=None,
             wanted=session.state.prediction is None,
             shown=session.state.prediction,
         )
@@ -82,15 +81,17 @@ class FineTune(Piece):
             await self._list((name, await session.run(work)))
 
     def _start(self, wish: Any) -> None:
-        if self._session.data is not None and isinstance(wish, dict):
-            self._tuning.start(self._session.data, wish)
+        if isinstance(wish, dict):
+            self._tuning.start(wish)
 
-    def _show_job(self, told: dict[str, Any], data: StudyData) -> None:
-        if data is not self._session.data:
-            told = {**told, "message": f"{data.info.name}: {told['message']}"}
-        self.show(job=told)
+    def _done(self, prediction: str, before: str | None, mine: bool) -> None:
+        """Show what was made, unless this page looks at an older version than it began from."""
+        session = self._session
+        if mine or session.state.prediction in (None, before):
+            session.spawn(session.take(prediction))
+        session.spawn(self._list())
 
-    def _done(self, prediction: str, data: StudyData) -> None:
-        if data is self._session.data:
-            self._session.spawn(self._session.take(prediction))
-            self._session.spawn(self._list())
+    def close(self) -> None:
+        """The job goes on without this page."""
+        self._tuning.leave()
+        super().close()

@@ -1,0 +1,117 @@
+"""Fine-tuning outlives the page that began it: other pages of the study see it and take it."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vortex_model.progress import Progress
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.tuning import RECENT_S, Tuning, Tunings
+
+
+class Slow:
+    """Work that goes on until it is let go."""
+
+    def __init__(self, made: str) -> None:
+        self.made, self.go_on, self.begun = made, threading.Event(), threading.Event()
+        self.wishes: list[dict[str, Any]] = []
+
+    def __call__(self, study: Path, wish: dict[str, Any], progress: Progress) -> str:
+        self.wishes.append(wish)
+        progress(0.4, "Fitting")
+        self.begun.set()
+        while not self.go_on.wait(0.02):
+            progress(0.4, "Fitting")
+        return self.made
+
+
+class Page:
+    """What one page was told."""
+
+    def __init__(self, tunings: Tunings, data: StudyData) -> None:
+        self.jobs: list[dict[str, Any] | None] = []
+        self.done: list[tuple[str, str | None, bool]] = []
+        self.tuning = Tuning(tunings, self.jobs.append, lambda *end: self.done.append(end))
+        self.tuning.follow(data)
+
+    async def until(self, phase: str) -> dict[str, Any]:
+        for _ in range(500):
+            if self.jobs[-1] is not None and self.jobs[-1]["phase"] == phase:
+                return self.jobs[-1]
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"never {phase}: {self.jobs[-1]}")
+
+
+@pytest.fixture
+def data(phantom: Path) -> StudyData:
+    return StudyData(phantom, 1 << 20)
+
+
+def test_a_page_that_opens_later_sees_the_job_and_takes_its_result(data: StudyData) -> None:
+    shown = data.study.current_prediction
+    work = Slow(shown)
+    tunings = Tunings(work)
+
+    async def visit() -> None:
+        first = Page(tunings, data)
+        assert first.jobs == [None]
+        first.tuning.start({"sections": ["a"], "panel": "hvg:10", "minutes": "2"})
+        await asyncio.to_thread(work.begun.wait, 10)
+        assert work.wishes[0]["minutes"] == 2.0 and work.wishes[0]["predictor"] == "gp"
+        first.tuning.leave()  # the page is closed
+        second = Page(tunings, data)
+        assert second.jobs[0]["phase"] == "running"
+        assert second.jobs[0]["fraction"] == 0.4
+        second.tuning.start({})
+        assert len(work.wishes) == 1  # one at a time
+        work.go_on.set()
+        assert "genes are ready" in (await second.until("done"))["message"]
+        assert second.done == [(shown, shown, False)]
+        assert not first.done
+
+    asyncio.run(visit())
+
+
+def test_any_page_of_the_study_cancels_it_and_can_begin_anew(data: StudyData) -> None:
+    work = Slow(data.study.current_prediction)
+    tunings = Tunings(work)
+
+    async def visit() -> None:
+        first, second = Page(tunings, data), Page(tunings, data)
+        first.tuning.start({})
+        await asyncio.to_thread(work.begun.wait, 10)
+        second.tuning.cancel()
+        await first.until("cancelled")
+        await second.until("cancelled")
+        work.go_on.set()
+        second.tuning.start({})
+        await second.until("done")
+        assert [mine for *_, mine in second.done] == [True]
+        await first.until("done")
+        assert [mine for *_, mine in first.done] == [False]
+
+    asyncio.run(visit())
+
+
+def test_how_it_ended_is_told_for_a_while_and_taken_by_no_later_page(data: StudyData) -> None:
+    now = [100.0]
+    work = Slow(data.study.current_prediction)
+    work.go_on.set()
+    tunings = Tunings(work, lambda: now[0])
+
+    async def visit() -> None:
+        first = Page(tunings, data)
+        first.tuning.start({})
+        await first.until("done")
+        now[0] += RECENT_S / 2
+        late = Page(tunings, data)
+        assert late.jobs[0]["phase"] == "done"
+        await asyncio.sleep(0.05)
+        assert not late.done  # it found the study as it is since
+        now[0] += RECENT_S
+        assert Page(tunings, data).jobs == [None]
+
+    asyncio.run(visit())
