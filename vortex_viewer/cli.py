@@ -93,6 +93,15 @@ def serve(
     public: Annotated[
         bool, typer.Option("--public", help="Let whoever reaches it look, without the secret.")
     ] = False,
+    changes: Annotated[
+        bool | None,
+        typer.Option(
+            "--changes/--no-changes",
+            help="Whether visitors may fine-tune and change what studies keep: versions, views, "
+            "regions, labels. By default they may, unless --public.",
+            show_default=False,
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="The view to begin with, as the page saved it.", show_default=False),
@@ -128,6 +137,7 @@ def serve(
         allowed_origins=tuple(allow_origin or ()),
         prefix=prefix,
         public=public,
+        changes=changes,
         data_origins=tuple(data_origin or ()),
         first=first,
     )

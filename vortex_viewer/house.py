@@ -20,6 +20,12 @@ from vortex_viewer.tuning import Tunings
 from vortex_viewer.zarr_http import Data
 
 
+LOOKING = (
+    "This server is for looking: nothing is learned here, and nothing kept with a study. For that, "
+    "run vortex-viewer on your own machine, or ask the host to start it with --changes."
+)
+
+
 @dataclass
 class House:
     """What all visitors of a server share; nothing in it is a visitor's choice."""
@@ -36,11 +42,18 @@ class House:
     tunings: Tunings = field(default_factory=Tunings)
     public: bool = False
     """Whether anybody may look: then nothing is written beside the studies by exports."""
+    changes: bool = True
+    """Whether visitors may fine-tune, and change what studies keep."""
     data: Data | None = None
     """The studies as OME-Zarr; None where nothing listens."""
     workers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="view")
     )
+
+    @property
+    def fixed(self) -> str | None:
+        """Why visitors may not change a study; None where they may."""
+        return None if self.changes else LOOKING
 
     def warm(self) -> None:
         """Load what the first page needs while nobody waits for it yet."""

@@ -28,6 +28,7 @@ def make_server(
     allowed_origins: Sequence[str] = (),
     prefix: str = "",
     public: bool = False,
+    changes: bool | None = None,
     data_origins: Sequence[str] = (),
     max_voxels: int | None = None,
     first: ViewState | None = None,
@@ -51,6 +52,9 @@ def make_server(
         The path under which it is served, such as ``/vortex``; the root when empty.
     public
         Whether whoever reaches it may look, without the secret.
+    changes
+        Whether visitors may fine-tune, and change what studies keep (versions, views, regions,
+        labels); where it is None, unless the server is public.
     data_origins
         Origins of other pages that may read the studies as OME-Zarr; ``*`` for all.
     max_voxels
@@ -62,7 +66,7 @@ def make_server(
     from tornado.routing import PathMatches, Rule
 
     from vortex_viewer.house import House
-    from vortex_viewer.scene.data import Library
+    from vortex_viewer.scene.library import Library
     from vortex_viewer.session import Session
     from vortex_viewer.zarr_http import Data
 
@@ -73,6 +77,7 @@ def make_server(
         Library([Path(p).expanduser().resolve() for p in studies], budget),
         prefix=gate.prefix,
         public=public,
+        changes=not public if changes is None else changes,
     )
     if first is not None:
         house.first = first
@@ -132,6 +137,7 @@ def serve(
     allowed_origins: Sequence[str] = (),
     prefix: str = "",
     public: bool = False,
+    changes: bool | None = None,
     data_origins: Sequence[str] = (),
     first: ViewState | None = None,
 ) -> None:
@@ -157,6 +163,7 @@ def serve(
             allowed_origins=allowed_origins,
             prefix=prefix,
             public=public,
+            changes=changes,
             data_origins=data_origins,
             first=first,
         )

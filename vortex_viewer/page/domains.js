@@ -26,6 +26,7 @@ export function render({ model }) {
   name.addEventListener("keydown", (event) => { if (event.key === "Enter" && !props.painting) begin(); });
   title.addEventListener("keydown", (event) => { if (event.key === "Enter") keep.click(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && props.painting) send("paint", null); });
+  const hints = new Map([paint, name, radius, title, keep].map((one) => [one, one.title]));
   const swatch = ([colour, text, more]) => { const i = make("i"); i.style.background = colour; return make("span", {}, i, text, more == null ? null : make("em", {}, `${more}`)); };
   const send = bind(model, (next) => {
     props = next;
@@ -40,7 +41,8 @@ export function render({ model }) {
     key.replaceChildren(...(props.key ?? []).map(swatch));
     paint.setAttribute("aria-pressed", props.painting ? "true" : "false");
     const painted = props.strokes ?? [];
-    told.textContent = props.painting ? `Drag in a slice to paint ${props.painting}; Esc to stop.` : painted.length === 1 ? "Paint a second class, then learn the rest of the block." : "";
+    for (const one of [paint, name, radius, title, keep]) { one.disabled = !!props.fixed; one.title = props.fixed ?? hints.get(one); }
+    told.textContent = props.painting ? `Drag in a slice to paint ${props.painting}; Esc to stop.` : painted.length === 1 ? "Paint a second class, then learn the rest of the block." : props.fixed ?? "";
     strokes.replaceChildren(...painted.map(([label, colour, n]) => swatch([colour, label, n])));
     learning.hidden = !painted.length; learn.disabled = painted.length < 2; learn.title = painted.length < 2 ? "Paint at least two classes" : "Segment the whole block by the strokes";
     hook({ painting: props.painting, labelsShown: props.shown, strokes: painted.map(([n, , c]) => `${n}:${c}`).join() || null, labelImages: (props.labels ?? []).join() });

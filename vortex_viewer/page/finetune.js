@@ -37,7 +37,7 @@ export function render({ model }) {
     encoder.hidden = !some.length;
     minutes.hidden = minutes.previousSibling.hidden = !full;
     const job = props.job;
-    go.disabled = full && !some.length && !(job && job.phase === "running");
+    go.disabled = !!props.fixed || (full && !some.length && !(job && job.phase === "running"));
     tell();
   }
 
@@ -78,7 +78,7 @@ export function render({ model }) {
     const change = props.change?.[0] === row.id && !shown ? make("p", { class: "message" }, props.change[1]) : null;
     return make("li", { class: shown ? "on" : "", "data-id": row.id, title: `Version ${row.id}: ${row.panel}, learned from ${row.sections.join(", ")}` },
       make("span", {}, make("b", {}, what), make("small", {}, `${facts} · ${row.sections.join(", ")}`)),
-      make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), remove(row.id)])), change);
+      make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), ...(props.fixed ? [] : [remove(row.id)])])), change);
   }
 
   let listed = null;
@@ -95,17 +95,17 @@ export function render({ model }) {
     }
     offer();
     form.hidden = !have.length; go.hidden = !have.length || active; cancel.hidden = !active;
-    cancel.disabled = job?.phase === "cancelling";
+    cancel.disabled = !!props.fixed || job?.phase === "cancelling"; go.title = props.fixed ?? "";
     progress.hidden = !active; bar.style.width = `${100 * (job?.fraction ?? 0)}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * (job?.fraction ?? 0)));
-    message.textContent = job ? (active ? `${Math.round(job.fraction * 100)} % · ${job.message}` : job.message) : props.note ?? "";
+    message.textContent = job ? (active ? `${Math.round(job.fraction * 100)} % · ${job.message}` : job.message) : props.note ?? props.fixed ?? "";
     message.classList.toggle("error", job?.phase === "failed");
     draw(job?.curve ?? []);
     const rows = props.versions ?? [], list = JSON.stringify([rows, props.shown, props.change]);
     if (list !== listed) { listed = list; kept.replaceChildren(...rows.map(version)); }
     kept.hidden = !rows.length;
     for (const node of kept.querySelectorAll("button")) node.disabled = !!active;
-    for (const node of form.querySelectorAll("input,select")) node.disabled = !!active;
+    for (const node of form.querySelectorAll("input,select")) node.disabled = !!active || !!props.fixed;
     hook({ job: job?.phase, curve: job?.curve?.length || null, versions: props.versions?.length });
   });
   return root;

@@ -17,6 +17,7 @@ export function render({ model }) {
     make("div", { class: "asks" }, ...tools, through, make("span", { class: "label" }, "µm deep")),
     make("div", { class: "asks one" }, source, level, from), hint, list, make("div", { class: "actions" }, go),
     make("div", { class: "asks rule" }, make("span", { class: "label" }, "Profile"), line, depth, around), saving);
+  const hints = new Map(tools.map((one) => [one, one.title]));
   const chosen = () => (props.choices ?? [])[source.selectedIndex] ?? ["gene", null, null, ""];
   function fill() {
     const [kind, name] = chosen();
@@ -43,8 +44,8 @@ export function render({ model }) {
       make("span", { class: "amount", title: "Tissue in it" }, `${size >= 0.1 ? size.toFixed(2) : size.toPrecision(2)} mm³`),
       make("span", { class: "acts2" },
         make("button", { type: "button", class: "iconbutton", "aria-pressed": seen ? "true" : "false", title: seen ? "Hide" : "Show", "aria-label": `${seen ? "Hide" : "Show"} ${name}`, onclick: () => send("visible", name) }, icon(seen ? "check" : "plus")),
-        make("button", { type: "button", class: "iconbutton", title: "Rename", "aria-label": `Rename ${name}`, onclick: () => rename(item, name) }, icon("pen")),
-        make("button", { type: "button", class: "iconbutton", title: "Remove", "aria-label": `Remove ${name}`, onclick: () => { a.delete(name); b.delete(name); send("remove", name); } }, icon("cross"))),
+        ...(props.fixed ? [] : [make("button", { type: "button", class: "iconbutton", title: "Rename", "aria-label": `Rename ${name}`, onclick: () => rename(item, name) }, icon("pen")),
+        make("button", { type: "button", class: "iconbutton", title: "Remove", "aria-label": `Remove ${name}`, onclick: () => { a.delete(name); b.delete(name); send("remove", name); } }, icon("cross"))])),
       make("span", { class: "sides" }, side(name, "A", a, b), side(name, "B", b, a)));
     return item;
   }
@@ -63,7 +64,7 @@ export function render({ model }) {
     around.disabled = !a.size; saving.hidden = !regions.length;
     go.disabled = !a.size; go.textContent = a.size && !b.size ? "Compare A with the rest" : "Compare A with B";
     go.parentNode.hidden = !regions.length;
-    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? "No region yet. Choose a shape, then drag in a slice." : "Regions need a prediction: fine-tune one first.";
+    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.fixed ? props.fixed : props.ready ? "No region yet. Choose a shape, then drag in a slice." : "Regions need a prediction: fine-tune one first.";
   }
   const send = bind(model, (next) => {
     props = next;
@@ -73,9 +74,9 @@ export function render({ model }) {
       source.replaceChildren(...choices.map((c) => make("option", {}, c[3]))); source.selectedIndex = Math.min(at, choices.length - 1); fill();
     }
     props.choices = known;
-    from.disabled = source.disabled = level.disabled = !props.ready; line.disabled = depth.disabled = !props.ready || !props.gene;
+    from.disabled = source.disabled = level.disabled = through.disabled = !props.ready || !!props.fixed; line.disabled = depth.disabled = !props.ready || !props.gene;
     if (props.file && props.file.stamp !== taken) { taken = props.file.stamp; take(props.file); }
-    for (const t of [...tools, line]) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); if (t !== line) t.disabled = !props.ready; }
+    for (const t of [...tools, line]) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); if (t !== line) { t.disabled = !props.ready || !!props.fixed; t.title = props.fixed ?? hints.get(t); } }
     hook({ drawing: props.drawing, regions: JSON.stringify((props.regions ?? []).map(([n]) => n)) });
     draw();
   });

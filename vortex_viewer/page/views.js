@@ -36,6 +36,7 @@ export function render({ model }) {
   }
   function row([id, label, gene]) {
     const go = make("button", { type: "button", class: "plainlink", title: `Open ${label}`, onclick: () => { send("open", id); show(false); } }, make("b", {}, label), make("span", { class: "faint" }, gene));
+    if (props.fixed) return make("li", { "data-view": label }, go);
     const item = make("li", { "data-view": label }, go,
       make("button", { type: "button", class: "iconbutton", title: "Rename", "aria-label": `Rename ${label}`, onclick: () => rename(item, id, label) }, icon("pen")),
       make("button", { type: "button", class: "iconbutton", title: "Remove", "aria-label": `Remove ${label}`, onclick: () => send("remove", id) }, icon("cross")));
@@ -62,7 +63,8 @@ export function render({ model }) {
     for (const one of layouts.children) one.setAttribute("aria-checked", one.dataset.value === props.layout ? "true" : "false");
     layouts.lastChild.hidden = !props.oblique && props.layout !== "oblique";
     undo.disabled = !props.back; redo.disabled = !props.forward;
-    told.textContent = props.told ?? ""; told.classList.toggle("error", !!props.wrong);
+    for (const one of keep.elements) { one.disabled = !!props.fixed; one.title = props.fixed ?? ""; }
+    told.textContent = props.told ?? props.fixed ?? ""; told.classList.toggle("error", !!props.wrong);
     if (JSON.stringify(before.views) !== JSON.stringify(props.views) || !list.children.length) { draw(); name.value = ""; }
     hook({ back: props.back ?? 0, forward: props.forward ?? 0, views: (props.views ?? []).length });
   });

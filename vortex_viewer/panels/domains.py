@@ -24,6 +24,7 @@ from vortex_model.grid import Grid
 from vortex_model.multiscale import Level
 from vortex_model.prediction import Prediction
 from vortex_viewer.panels.answer import Answer, column
+from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
 from vortex_viewer.panels.regions import VIEW_AXES, Regions
@@ -69,10 +70,11 @@ class DomainsPanel(Piece):
         self.on("label", self._choose)
         self.on("hide", lambda _: self._choose(None))
         self.on("how", lambda how: session.change(label_as=str(how)))
-        self.on("paint", self._paint)
-        self.on("learn", lambda _: session.spawn(self._learn()))
+        self.show(fixed=session.house.fixed)
+        self.on("paint", changing(session, self._paint))
+        self.on("learn", changing(session, lambda _: session.spawn(self._learn())))
         self.on("clear", lambda _: self._clear())
-        self.on("keep", lambda name: session.spawn(self._keep(str(name))))
+        self.on("keep", changing(session, lambda name: session.spawn(self._keep(str(name)))))
 
     async def opened(self) -> None:
         """Another study."""

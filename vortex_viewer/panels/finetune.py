@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_model.training.versions import delete, restore
 from vortex_viewer.panels import choices, facts
+from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.tuning import Tuning
 
@@ -25,10 +26,11 @@ class FineTune(Piece):
         self._session = session
         tuning = Tuning(session.house.tunings, lambda told: self.show(job=told), self._done)
         self._tuning = tuning
-        self.on("finetune", self._start)
-        self.on("cancel", lambda _: tuning.cancel())
+        self.show(fixed=session.house.fixed)
+        self.on("finetune", changing(session, self._start))
+        self.on("cancel", changing(session, lambda _: tuning.cancel()))
         self.on("restore", lambda which: session.spawn(self._restore(str(which))))
-        self.on("delete", lambda which: session.spawn(self._delete(str(which))))
+        self.on("delete", changing(session, lambda which: session.spawn(self._delete(str(which)))))
         self.on("compare", lambda which: session.spawn(self._compare(str(which))))
 
     async def opened(self) -> None:
@@ -58,10 +60,11 @@ class FineTune(Piece):
             self.show(versions=rows, change=change)
 
     async def _restore(self, name: str) -> None:
-        """Show a version from now on."""
+        """Show a version, from now on where that may be kept."""
         session = self._session
         if session.data is not None:
-            await session.run(partial(restore, session.data.study, name))
+            if session.house.changes:  # what others begin with is not a mere visitor's to choose
+                await session.run(partial(restore, session.data.study, name))
             await session.take(name)
             await self._list()
 

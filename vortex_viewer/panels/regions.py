@@ -22,6 +22,7 @@ from vortex_model.prediction import Prediction
 from vortex_viewer import drawing
 from vortex_viewer.panels import region_answers as answers
 from vortex_viewer.panels.answer import Answer
+from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
 from vortex_viewer.scene import marks
@@ -60,10 +61,15 @@ class Regions(Piece):
         """Hear what is drawn and asked."""
         self._session = session
         self._marking = session.marking
+        self.show(fixed=session.house.fixed)
         self.on("draw", self._want)
-        self.on("made", lambda wish: session.spawn(self._made_of(wish)))
-        self.on("remove", lambda name: session.spawn(self._remove(str(name))))
-        self.on("rename", lambda pair: session.spawn(self._name_anew(pair["old"], pair["new"])))
+        made = changing(session, lambda wish: session.spawn(self._made_of(wish)))
+        self.on("made", made)
+        self.on("remove", changing(session, lambda name: session.spawn(self._remove(str(name)))))
+        rename = changing(
+            session, lambda pair: session.spawn(self._name_anew(pair["old"], pair["new"]))
+        )
+        self.on("rename", rename)
         self.on("visible", self._toggle)
         self.on("compare", lambda sides: session.spawn(self._compare(sides)))
         self.on("measure", lambda name: session.spawn(self._measure(str(name))))
@@ -101,6 +107,8 @@ class Regions(Piece):
     def _want(self, wish: Any) -> None:
         """The next stroke is this shape; None is none."""
         self._wish = wish if isinstance(wish, dict) and wish.get("shape") in TOOLS else {}
+        if self._session.house.fixed and self._wish.get("shape") != "line":
+            self._wish = {}
         self.show(drawing=self._wish.get("shape"))
         if self._wish:
             self._marking.take(Pen("regions", self._stroke, partial(self._want, None)))

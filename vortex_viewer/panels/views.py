@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_model.errors import VortexError
 from vortex_viewer import views
+from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.state import LAYOUTS
 
@@ -27,10 +28,11 @@ class Views(Piece):
         self.on("undo", lambda _: session.step(session.history.back(session.state)))
         self.on("redo", lambda _: session.step(session.history.forward(session.state)))
         self.on("layout", self._lay)
-        self.on("keep", lambda name: session.spawn(self._keep(str(name))))
+        self.show(fixed=session.house.fixed)
+        self.on("keep", changing(session, lambda name: session.spawn(self._keep(str(name)))))
         self.on("open", lambda view: session.spawn(self._open(str(view))))
-        self.on("rename", lambda wish: session.spawn(self._rename_view(wish)))
-        self.on("remove", lambda view: session.spawn(self._remove(str(view))))
+        self.on("rename", changing(session, lambda wish: session.spawn(self._rename_view(wish))))
+        self.on("remove", changing(session, lambda view: session.spawn(self._remove(str(view)))))
         session.drawings.add("steps", self._count, session.state.__dataclass_fields__)
 
     def _lay(self, name: Any) -> None:

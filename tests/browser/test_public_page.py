@@ -1,0 +1,102 @@
+"""A server that is open to everybody: who only looks changes nothing, and is told why."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hands import places, stroke
+from studies import block
+from visiting import Running, Visitor, running
+
+from vortex_model import Study
+from vortex_viewer.state import ViewState
+from vortex_viewer.views import keep_view
+
+PUBLIC = """
+import sys
+from pathlib import Path
+from vortex_viewer.server import serve
+serve([Path(sys.argv[1])], port=0, secret="x", public=True{more})
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = block(tmp_path_factory.mktemp("public") / "block.zarr")
+    keep_view(Study.open(path), "Left part", ViewState(gene="LEFT", palette="viridis"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("visiting.START", PUBLIC.format(more=""))
+        with running([place], place.parent) as one:
+            yield one
+
+
+def files(place: Path) -> set[str]:
+    return {str(p) for p in place.rglob("*")}
+
+
+def past(visitor: Visitor, role: str, name: str) -> None:
+    """Click a greyed control all the same."""
+    one = visitor.page.get_by_role(role, name=name, exact=True).first
+    one.evaluate("node => { node.disabled = false; node.click(); }")
+    visitor.page.wait_for_function("document.body.dataset.error?.includes('for looking')")
+    visitor.page.keyboard.press("Escape")
+
+
+def test_who_only_looks_changes_nothing_and_is_told_why(
+    visitors: Callable[..., Visitor], server: Running, place: Path
+) -> None:
+    before = files(place)
+    guest = visitors(1440, 900)
+    guest.go(server.origin)
+    page = guest.page
+    for tab, control in (("Domains", "Paint"), ("Fine-tune", "Fine-tune")):
+        slot = tab.lower().replace("-", "")
+        page.get_by_role("tab", name=tab).click()
+        button = page.locator(f'[data-panel="{slot}"]').get_by_role(
+            "button", name=control, exact=True
+        )
+        assert button.is_disabled(), control
+        assert "for looking" in button.get_attribute("title")
+        assert page.locator(f'[data-panel="{slot}"]').get_by_text("for looking").is_visible()
+        if os.environ.get("VORTEX_SCREENSHOTS"):
+            page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/public-{tab.lower()}.png")
+    page.get_by_role("button", name="Views", exact=True).click()
+    assert page.get_by_role("button", name="Keep", exact=True).first.is_disabled()
+    assert page.get_by_role("dialog", name="Views").get_by_text("for looking").is_visible()
+    assert page.get_by_label("Remove Left part").count() == 0
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/public-views.png")
+    # what a view is can still be seen
+    page.get_by_role("button", name="Left part LEFT").click()
+    guest.wait_said("palette", "viridis")
+    guest.settle()
+
+    page.get_by_role("tab", name="Fine-tune").click()
+    past(guest, "button", "Fine-tune")
+    page.get_by_role("tab", name="Domains").click()
+    page.get_by_label("Class to paint").evaluate("node => { node.value = 'gland'; }")
+    past(guest, "button", "Paint")
+    assert guest.said("painting") is None and guest.said("job") is None
+    assert files(place) == before
+
+
+def test_a_host_who_allows_changes_gets_them(
+    visitors: Callable[..., Visitor], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visiting.START", PUBLIC.format(more=", changes=True"))
+    with running([block(tmp_path / "block.zarr")], tmp_path) as server:
+        guest = visitors()
+        guest.go(server.origin)
+        at = places(guest)
+        guest.page.get_by_role("tab", name="Regions").click()
+        guest.page.locator('[data-shape="box"]').click()
+        guest.wait_said("drawing", "box")
+        stroke(guest, [at(200, 200), at(600, 600)])
+        guest.wait_said("regions", '["Region 1"]')
+        assert list(Study.open(tmp_path / "block.zarr").regions) == ["Region 1"]
