@@ -19,7 +19,6 @@ from vortex_viewer.state import ViewState
 from vortex_viewer.tuning import Tunings
 from vortex_viewer.zarr_http import Data
 
-
 LOOKING = (
     "This server is for looking: nothing is learned here, and nothing kept with a study. For that, "
     "run vortex-viewer on your own machine, or ask the host to start it with --changes."
