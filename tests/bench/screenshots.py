@@ -53,7 +53,7 @@ def shoot(address: str, name: str, study: str, gene: str | None, cut: str | None
             settle(page)
             if study not in page.locator(".picker").inner_text():
                 page.locator(".picker").click()
-                page.get_by_role("option", name=study).click()
+                page.locator(f'[role="option"][data-study="{study}"]').click()
                 settle(page)
             if gene:
                 choose_gene(page, gene)

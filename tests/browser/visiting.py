@@ -158,7 +158,7 @@ class Visitor:
 
     def choose_study(self, name: str) -> None:
         self.page.locator(".picker").click()
-        self.page.get_by_role("option", name=name, exact=True).click()
+        self.page.locator(f'[role="option"][data-study="{name}"]').click()
         self.wait_said("study", name)
         self.settle()
 

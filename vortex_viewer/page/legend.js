@@ -18,7 +18,7 @@ export function render({ model }) {
   const together = make("div", { class: "segments", role: "radiogroup", "aria-label": "Several genes" });
   const shared = make("label", { class: "toggle", title: "All genes use the first one's range" }, make("input", { type: "checkbox", onchange: (e) => send("shared", e.target.checked) }), make("span", {}, "One range"));
   const ticks = make("div", { class: "ticks" });
-  const none = make("p", { class: "faint", hidden: true }, "Morphology alone. Choose a gene on the left to see its expression.");
+  const none = make("p", { class: "faint", hidden: true }, "");
   const root = make("section", { class: "v-legend" }, none,
     make("div", { class: "line many" }, chips, together),
     make("div", { class: "line" }, label, shared, swatches, make("div", { class: "range" }, reset, preset, hold, from, make("span", { class: "faint" }, "to"), to)),
@@ -84,7 +84,7 @@ export function render({ model }) {
   function draw() {
     which = Math.max(0, Math.min(which, (props.genes?.length ?? 1) - 1));
     const has = !!gene(), many = !!props.together;
-    root.classList.toggle("off", !has); none.hidden = has;
+    root.classList.toggle("off", !has); none.hidden = has; none.textContent = props.none ?? "";
     chips.replaceChildren(...(props.genes ?? []).map(chip));
     label.replaceChildren(make("b", {}, gene()?.name ?? ""), make("span", { class: "faint", title: gene()?.units ?? "" }, props.units ?? ""));
     root.classList.toggle("several", many); document.querySelector("[data-scene]").style.setProperty("--legend", many ? "148px" : "116px");

@@ -20,10 +20,10 @@ export function render({ model }) {
       all[(from + (event.key === "ArrowDown" || event.key === "ArrowRight" ? 1 : all.length - 1)) % all.length].focus();
     }
   });
-  function card(study, told) {
+  function card(title, told) {
     const frame = make("span", { class: "frame" });
     if (told?.picture) frame.append(make("img", { src: told.picture, alt: "" }));
-    return [frame, make("span", { class: "about" }, make("b", {}, told?.title ?? study), told?.description ? make("span", { class: "words" }, told.description) : null,
+    return [frame, make("span", { class: "about" }, make("b", {}, title), told?.description ? make("span", { class: "words" }, told.description) : null,
       ...(told?.facts ?? []).map(([label, value]) => make("span", {}, make("i", {}, `${label} `), value)))];
   }
   let listed = null;
@@ -39,10 +39,13 @@ export function render({ model }) {
     show(props);
   });
   function list(props) {
+    const own = (study) => props.cards?.[study]?.title ?? study, all = props.studies ?? [];
+    // studies of one title are told apart by their files
+    const titles = new Map(all.map((study) => [study, all.filter((s) => own(s) === own(study)).length > 1 ? `${own(study)} (${study})` : own(study)]));
     menu.replaceChildren(...(props.studies ?? []).map((study) => {
       const on = study === props.study;
       return make("button", { type: "button", class: on ? "on" : "", role: "option", "aria-selected": on ? "true" : "false",
-        "aria-label": study, onclick: () => { close(); if (!on) send("study", study); } }, ...card(study, props.cards?.[study]));
+        "aria-label": titles.get(study), "data-study": study, onclick: () => { close(); if (!on) send("study", study); } }, ...card(titles.get(study), props.cards?.[study]));
     }));
   }
   function show(props) {

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
 SOFT = 0.12
+CHOOSE = "Morphology alone. Choose a gene on the left to see its expression."
+NOTHING_LEARNED = (
+    "Morphology alone: no gene has been predicted yet. Start Fine-tune at the lower left, with the "
+    "measured sections, to see expression here."
+)
+NOTHING_LEARNED_HERE = "Morphology alone: no gene of this study has been predicted yet."
+NOTHING_MEASURED = (
+    "Morphology alone: this study has no measured section to learn expression from. Add one to "
+    "its manifest and import it again."
+)
 
 
 class Legend(Piece):
@@ -25,6 +35,7 @@ class Legend(Piece):
     def connect(self, session: Session) -> None:
         """What of colours and opacity can be chosen."""
         self._session = session
+        self._measured = False
         self.show(palettes=palette.all_css(), colours=COLOURS)
         self.on("window", self._set_window)
         self.on("palette", lambda name: session.change(palette=str(name)))
@@ -35,9 +46,15 @@ class Legend(Piece):
         self.on("together", self._set_together)
         self.on("remove", self._remove)
 
+    async def opened(self) -> None:
+        """Whether this study can have genes at all."""
+        data = self._session.data
+        self._measured = data is not None and bool(data.section_names)
+
     def follow(self, _changed: set[str]) -> None:
         """Show the genes that are loaded; one that still loads has no numbers yet."""
         state, genes = self._session.state, self._session.genes
+        self.show(none=self._why_none())
         if len(genes) != len(drawing.shown(state)):
             if state.gene is None:
                 self.show(genes=[], palette=state.palette)
@@ -68,6 +85,14 @@ class Legend(Piece):
             ramp=self._ramp(),
             own_ramp=state.ramp is not None,
         )
+
+    def _why_none(self) -> str:
+        """Why there is no colour bar, and what to do for one."""
+        if self._session.state.prediction is not None:
+            return CHOOSE
+        if not self._measured:
+            return NOTHING_MEASURED
+        return NOTHING_LEARNED_HERE if self._session.house.fixed else NOTHING_LEARNED
 
     def _ramp(self) -> list[tuple[float, float]]:
         """The opacity points, those that two sliders stand for too."""
