@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from vortex_model.grid import Grid
 from vortex_viewer.scene import compose, mix, palette
-from vortex_viewer.scene.data import Gene, Spots, StudyData
+from vortex_viewer.scene.data import Spots, StudyData
 from vortex_viewer.scene.detail import Detail
 from vortex_viewer.scene.formula import difference
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.scene.oblique import Plane, cut_plane
 from vortex_viewer.scene.sample import PlaceSampler, TissueSampler
 from vortex_viewer.scene.slices import Picture, Window, cut
@@ -24,10 +25,7 @@ from vortex_viewer.scene.surfaces import Surface, surface
 from vortex_viewer.state import Point, Range, ViewState
 
 Bytes = npt.NDArray[np.uint8]
-Sampling = Callable[
-    [npt.NDArray[np.bool_], Grid], Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
-]
-"""From tissue on a lattice to what samples the lattice's volumes."""
+Sampler = TissueSampler | PlaceSampler
 
 
 def shown(state: ViewState) -> list[str]:
@@ -113,7 +111,7 @@ def volume(
     solid = data.solid(which)
     own = look(state, gene)
     if solid is None:
-        return None if gene is None else _lattice_volume(gene, own)
+        return None if gene is None else _lattice_volume(gene, own, data.max_voxels)
     if gene is None or state.prediction is None:
         return compose.volume_rgba(solid.index, None, own), solid.grid
     names = shown(state)[: 1 + len(more)]
@@ -125,13 +123,17 @@ def volume(
     return mix.volume_mixed(solid.index, known, colours(state), all_looks), solid.grid
 
 
-def _lattice_volume(gene: Gene, own: compose.Look) -> tuple[npt.NDArray[np.uint32], Grid]:
+def _lattice_volume(
+    gene: Gene, own: compose.Look, most: int
+) -> tuple[npt.NDArray[np.uint32], Grid]:
     """Expression alone, where a study has no morphology."""
-    coded = compose.Coded.of(gene.values, gene.low, gene.high)
-    gray = np.full(gene.values.shape, 128, np.uint8)
-    gray[~np.isfinite(gene.values)] = 0
-    shade = compose.light(gray, gene.grid.spacing_um)
-    return compose.volume_rgba(compose.base_index(gray, shade), coded, own), gene.grid
+    level = gene.level_within(most)
+    values, grid = gene.values(level), gene.prediction.grids[level]
+    coded = compose.Coded.of(values, gene.low, gene.high)
+    gray = np.full(values.shape, 128, np.uint8)
+    gray[~np.isfinite(values)] = 0
+    shade = compose.light(gray, grid.spacing_um)
+    return compose.volume_rgba(compose.base_index(gray, shade), coded, own), grid
 
 
 def sheets(
@@ -143,7 +145,7 @@ def sheets(
     made = []
     for sheet in data.sheets(state.stained):
         axes = [sheet.grid.axis_um(a) for a in range(3)]
-        values = [v[0] for v in sampled(data, state, genes, on_axes(axes))]
+        values = [v[0] for v in sampled_on_axes(data, state, genes, axes)]
         glass = sheet.glass * (0.25 + 0.75 * min(1.0, 2 * state.morphology))
         for one, own in zip(values, all_looks, strict=False):
             cover = np.nan_to_num(own.cover(own.part(one)))
@@ -152,7 +154,7 @@ def sheets(
     return made
 
 
-def surfaces(state: ViewState, genes: Sequence[Gene]) -> list[Surface]:
+def surfaces(data: StudyData, state: ViewState, genes: Sequence[Gene]) -> list[Surface]:
     """Where each gene reaches the level that the state asks for; empty in other modes."""
     if state.mode != "surface":
         return []
@@ -164,35 +166,50 @@ def surfaces(state: ViewState, genes: Sequence[Gene]) -> list[Surface]:
         else:
             ink = palette.table(own.palette)[round(40 + 200 * state.level)] / np.float32(255)
         value = low + state.level * (high - low)
-        found = surface(gene.values, gene.grid, value, np.asarray(ink, np.float32))
+        fine = gene.level_within(data.max_voxels)
+        values, grid = gene.values(fine), gene.prediction.grids[fine]
+        found = surface(values, grid, value, np.asarray(ink, np.float32))
         if found is not None:
             made.append(found)
     return made
 
 
-def on_axes(axes: Sequence[Any]) -> Sampling:
-    """Sampling at the crossings of three axes (z, y, x), in micrometres."""
-    return lambda mask, grid: TissueSampler(mask, grid, axes)
-
-
-def at_places(points_um: npt.NDArray[np.float64]) -> Sampling:
-    """Sampling at places (x, y, z), (..., 3)."""
-    return lambda mask, grid: PlaceSampler(mask, grid, points_um)
-
-
-def sampled(
-    data: StudyData, state: ViewState, genes: Sequence[Gene], sampling: Sampling
+def sampled_on_axes(
+    data: StudyData, state: ViewState, genes: Sequence[Gene], axes: Sequence[Any]
 ) -> list[npt.NDArray[np.float32]]:
-    """Each gene where ``sampling`` says, nan outside tissue and in doubt."""
-    if not genes or state.prediction is None:
-        return []
-    grid, found = genes[0].grid, []
-    sampler: Callable[[Any], npt.NDArray[np.float32]] | None = None
+    """Each gene at the crossings of axes (z, y, x), nan outside tissue and in doubt."""
+    step = [np.inf if len(a) < 2 else abs(float(a[1] - a[0])) for a in axes]
+    return _sampled(data, state, genes, step, lambda mask, grid: TissueSampler(mask, grid, axes))
+
+
+def sampled_at(
+    data: StudyData, state: ViewState, genes: Sequence[Gene], points_um: npt.NDArray[np.float64]
+) -> list[npt.NDArray[np.float32]]:
+    """Each gene at places (x, y, z), (rows, columns, 3), nan outside tissue and in doubt."""
+    step = float(np.linalg.norm(points_um[0, 1] - points_um[0, 0]))
+    return _sampled(
+        data, state, genes, [step] * 3, lambda mask, grid: PlaceSampler(mask, grid, points_um)
+    )
+
+
+def _sampled(
+    data: StudyData,
+    state: ViewState,
+    genes: Sequence[Gene],
+    step_um: Sequence[float],
+    sampling: Callable[[npt.NDArray[np.bool_], Grid], Sampler],
+) -> list[npt.NDArray[np.float32]]:
+    """Each gene on the level whose tokens a picture of this step can tell apart."""
+    found: list[npt.NDArray[np.float32]] = []
+    sampler: Sampler | None = None
     for name, gene in zip(shown(state), genes, strict=False):
+        level = gene.level_for(step_um) if state.doubt is None else 0
         if sampler is None or state.doubt is not None:
-            mask = data.certain(state.prediction, name, state.doubt)
-            sampler = sampling(mask, grid)
-        found.append(sampler(gene.values))
+            mask = gene.prediction.mask_at(level)
+            if state.doubt is not None and state.prediction is not None:
+                mask = data.certain(state.prediction, name, state.doubt)
+            sampler = sampling(mask, gene.prediction.grids[level])
+        found.append(sampler(data.part(gene, sampler.start, sampler.stop, level)))
     return found
 
 
@@ -262,7 +279,7 @@ def slice_picture(
     all_looks = looks(state, genes) or [look(state, None)]
 
     def values_at(axes: Sequence[Any]) -> list[npt.NDArray[np.float32]]:
-        return sampled(data, state, genes, on_axes(axes))
+        return sampled_on_axes(data, state, genes, axes)
 
     def paint(flat: Bytes, values: Sequence[Any], glass: Any) -> Bytes:
         return painted(flat, values, state, all_looks, glass)
@@ -296,7 +313,7 @@ def oblique_picture(
     all_looks = looks(state, genes) or [look(state, None)]
 
     def values_at(points: Any) -> list[npt.NDArray[np.float32]]:
-        return sampled(data, state, genes, at_places(points))
+        return sampled_at(data, state, genes, points)
 
     def paint(flat: Bytes, values: Sequence[Any], glass: Any) -> Bytes:
         return painted(flat, values, state, all_looks, glass)

@@ -26,7 +26,8 @@ from vortex_viewer.panels.register import PANELS
 from vortex_viewer.panels.slices import Slices
 from vortex_viewer.panels.study import StudyBar
 from vortex_viewer.panels.view import View
-from vortex_viewer.scene.data import Gene, StudyData
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.scene.stream import Stream
 from vortex_viewer.state import Camera, Point, ViewState
 
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Kind = TypeVar("Kind", bound=Piece)
 ALL = frozenset(f.name for f in fields(ViewState))
+CURSOR = ("cursor x", "cursor y", "cursor z")
+"""What changes beside ``cursor_um`` where the crosshair moves along an axis."""
 GENE = frozenset({"gene", "prediction", "others", "together"})
 """What must be loaded before anything of it can be drawn."""
 ADDRESS_S = 20.0
@@ -191,10 +194,12 @@ class Session:
         if self.data is None or new.study != self.state.study:
             self.open_study(new.study, new)
             return
+        place = self.cursor
         old, self.state = self.state, new
         if noted:
             self.history.note(old, new)
         changed = {name for name in ALL if getattr(old, name) != getattr(new, name)}
+        changed |= {c for c, a, b in zip(CURSOR, place, self.cursor, strict=True) if a != b}
         if "camera" in changed:
             self.view.aim(new.camera)
         if changed:
@@ -303,7 +308,7 @@ class Session:
             self.data, self.genes, self.state = data, [], state
             for part in self.parts:
                 await part.opened()
-            self._follow(set(ALL))
+            self._follow({*ALL, *CURSOR})
         except VortexError as error:
             self.data = None
             self.fail(str(error))

@@ -33,7 +33,7 @@ from tornado.routing import PathMatches, Rule
 from tornado.web import RequestHandler
 
 from vortex_viewer.gate import Gate
-from vortex_viewer.scene.data import Library
+from vortex_viewer.scene.library import Library
 from vortex_viewer.zarr_tree import VERSIONS, Answer, BytesCache, Tree
 
 CACHE_BYTES = 128 << 20

@@ -30,7 +30,8 @@ from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Image, multiscale_record
 from vortex_model.prediction import Prediction
-from vortex_viewer.scene.data import Library, StudyData
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.scene.library import Library
 from vortex_viewer.scene.shelf import Shelf
 
 Ngff = Literal["0.5", "0.4"]

@@ -10,18 +10,17 @@ Predictions of before (float16, one level) open as they are.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 
+from vortex_model.chunks import ChunkCache, Sizes, Touched, touched
 from vortex_model.grid import Grid
 from vortex_model.multiscale import level_step
 
@@ -29,41 +28,11 @@ CHUNK = 32
 MOST_ROUNDING = 0.01
 """A rounding error of 1 % of a gene's deviation takes 5e-5 off a correlation."""
 COARSEST_TOKENS = 64**3
-CACHE_BYTES = 192 << 20
 THREADS = 2
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[Any]
-Sizes = tuple[int, int, int]
-
-
-class ChunkCache:
-    """Decoded chunks, the least recently used dropped beyond a size; shared by threads."""
-
-    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._held: OrderedDict[tuple[str, Sizes], Codes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, array: zarr.Array[Any], number: Sizes) -> Codes:
-        """All components of one chunk, (k, z, y, x), as stored; not to be written to."""
-        key = (array.path, number)
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
-        size = array.chunks[1:]
-        box = tuple(slice(n * s, (n + 1) * s) for n, s in zip(number, size, strict=True))
-        codes = np.ascontiguousarray(array[(slice(None), *box)])
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = codes
-                self._bytes += codes.nbytes
-            while self._bytes > self._max_bytes and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
-        return codes
 
 
 @dataclass(frozen=True)
@@ -95,21 +64,21 @@ class Factors:
         """
         out = np.zeros([b - a for a, b in zip(start, stop, strict=True)], dtype=np.float32)
         weight = np.asarray(weight, dtype=np.float32)
-        touched = [
-            t for t in _touched(start, stop, self.array.chunks[1:]) if not self._is_empty(t.number)
+        full = [
+            t for t in touched(start, stop, self.array.chunks[1:]) if not self._is_empty(t.number)
         ]
-        if len(touched) < 2 * THREADS:
-            self._products(weight, touched, out)
+        if len(full) < 2 * THREADS:
+            self._products(weight, full, out)
             return out
         with ThreadPoolExecutor(THREADS) as pool:
-            shares = [touched[first::THREADS] for first in range(THREADS)]
+            shares = [full[first::THREADS] for first in range(THREADS)]
             for done in [pool.submit(self._products, weight, share, out) for share in shares]:
                 done.result()
         return out
 
-    def _products(self, weight: Floats, touched: Sequence[_Touched], out: Floats) -> None:
+    def _products(self, weight: Floats, chunks: Sequence[Touched], out: Floats) -> None:
         held: Floats | None = None  # one buffer for all chunks: fresh memory costs as much again
-        for number, here, there in touched:
+        for number, here, there in chunks:
             codes = self.cache.get(self.array, number)[(slice(None), *here)]
             if held is None or held.shape != codes.shape:
                 held = np.empty(codes.shape, dtype=np.float32)
@@ -127,7 +96,7 @@ class Factors:
         """The factors themselves over a box, (k, z, y, x); 0 where no tissue is stored."""
         size = [b - a for a, b in zip(start, stop, strict=True)]
         out = np.zeros((self.array.shape[0], *size), dtype=np.float32)
-        for number, here, there in _touched(start, stop, self.array.chunks[1:]):
+        for number, here, there in touched(start, stop, self.array.chunks[1:]):
             if not self._is_empty(number):
                 codes = self.cache.get(self.array, number)[(slice(None), *here)]
                 out[(slice(None), *there)] = self._decoded(number, codes)
@@ -156,28 +125,6 @@ class Factors:
 
     def _is_empty(self, number: Sizes) -> bool:
         return self.scale is not None and bool(np.isnan(self.scale[(*number, 0, 0)]))
-
-
-class _Touched(NamedTuple):
-    """A chunk that a box touches: its number, the box's part of it, its part of the box."""
-
-    number: Sizes
-    here: tuple[slice, ...]
-    there: tuple[slice, ...]
-
-
-def _touched(start: Sequence[int], stop: Sequence[int], size: Sequence[int]) -> Iterator[_Touched]:
-    """Chunks that a box touches."""
-    first = [a // s for a, s in zip(start, size, strict=True)]
-    count = [-(-b // s) - f for b, s, f in zip(stop, size, first, strict=True)]
-    for step in np.ndindex(*(max(0, c) for c in count)):
-        number = [f + i for f, i in zip(first, step, strict=True)]
-        here, there = [], []
-        for n, s, a, b in zip(number, size, start, stop, strict=True):
-            low, high = max(a, n * s), min(b, (n + 1) * s)
-            here.append(slice(low - n * s, high - n * s))
-            there.append(slice(low - a, high - a))
-        yield _Touched((number[0], number[1], number[2]), tuple(here), tuple(there))
 
 
 @dataclass(frozen=True)

@@ -6,32 +6,28 @@ A part of a gene, a mean over a region and all genes at a place read the chunks 
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import platformdirs
 import xarray as xr
 import zarr
 
+from vortex_model.chunks import ChunkCache
 from vortex_model.errors import StudyError, UnknownNameError, VortexError
 from vortex_model.expression import UNITS
 from vortex_model.factors import (
     CHUNK,
-    ChunkCache,
     Level,
     read_factors,
     read_levels,
     write_factors,
     write_levels,
 )
+from vortex_model.gene_cache import GeneCache
 from vortex_model.grid import Grid
 from vortex_model.study import Provenance, Study
 from vortex_model.trust import (
@@ -42,63 +38,16 @@ from vortex_model.trust import (
     write_trust,
 )
 
+SAMPLE = 1 << 18
+"""A gene's range and histogram are those of so many tokens."""
 Floats = npt.NDArray[np.floating[Any]]
-
+Genes = str | Mapping[str, float]
+"""A gene's name, or a weighted sum of genes, such as ``{"KRT8": 1, "VIM": -1}``."""
 
 _OLD = (
     "This prediction has no {}: it was made before they were worked out, or from too few spots. "
     "Fine-tune again, on at least 20 spots."
 )
-
-
-class GeneCache:
-    """Gene volumes on disk, the least recently used dropped beyond a size.
-
-    Parameters
-    ----------
-    folder
-        Where; the user's cache directory by default. A study may be read-only, so never there.
-    max_bytes
-        How much all volumes together may take.
-    """
-
-    def __init__(self, folder: Path | None = None, max_bytes: int = 4 << 30) -> None:
-        self.folder = folder or platformdirs.user_cache_path("vortex-viewer") / "genes"
-        self.max_bytes = max_bytes
-
-    def get(self, key: str, make: Callable[[], Floats]) -> Floats:
-        """The volume under ``key``, made and kept when it is not there."""
-        place = self.folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
-        try:
-            volume = np.load(place, allow_pickle=False)
-            os.utime(place)
-            return cast(Floats, volume)
-        except (OSError, ValueError):
-            volume = make()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft = place.with_name(f".{uuid.uuid4().hex}.npy")
-            np.save(draft, volume, allow_pickle=False)
-            draft.replace(place)
-            self._trim()
-        except OSError:
-            pass  # a full or read-only disk costs speed, not the picture
-        return volume
-
-    def _trim(self) -> None:
-        entries = []
-        for place in self.folder.glob("*.npy"):
-            try:
-                status = place.stat()
-            except OSError:
-                continue
-            entries.append((status.st_mtime, status.st_size, place))
-        total = sum(size for _, size, _ in entries)
-        for _, size, place in sorted(entries):
-            if total <= self.max_bytes:
-                return
-            place.unlink(missing_ok=True)
-            total -= size
 
 
 @dataclass(frozen=True)
@@ -153,6 +102,7 @@ class Prediction:
         self.rounding = float(own.get("rounding", 0.0))
         """Largest error from storing factors as whole numbers: of a gene, over its deviation."""
         self.loadings: Floats = np.asarray(cast("zarr.Array[Any]", group["loadings"])[:])
+        self._sampled: Floats | None = None
         self._masks: dict[int, npt.NDArray[np.bool_]] = {}
         self._position = {g.casefold(): i for i, g in enumerate(self.genes.index)}
         self._group = group
@@ -264,27 +214,15 @@ class Prediction:
         VortexError
             When no gene is given, or a weight is not a finite number.
         """
-        if not weights:
-            raise VortexError("A score needs at least one gene, such as {'KRT8': 1, 'VIM': -1}.")
-        for gene, weight in weights.items():
-            if not np.isfinite(weight):
-                raise VortexError(f"The weight of {gene} is {weight}; give a finite number.")
-        resolved: dict[str, float] = {}
-        for gene, weight in weights.items():
-            name = self.resolve(gene)
-            resolved[name] = resolved.get(name, 0.0) + float(weight)
-        label = " ".join(f"{w:+g} {g}" for g, w in resolved.items())
+        resolved = self._resolved(weights)
+        label = _label(resolved)
         volume = self._combine(resolved)
         return self._dataarray(volume, label, {"long_name": label})
 
     def part(
-        self,
-        name: str,
-        start: Sequence[int],
-        stop: Sequence[int],
-        level: int = 0,
+        self, genes: Genes, start: Sequence[int], stop: Sequence[int], level: int = 0
     ) -> Floats:
-        """One gene in a box of (z, y, x) tokens of a level: (z, y, x) float32, nan outside tissue.
+        """Genes in a box of (z, y, x) tokens of a level: (z, y, x) float32, nan outside tissue.
 
         Reads the chunks of factors that the box touches, and nothing else.
 
@@ -302,25 +240,67 @@ class Prediction:
             raise VortexError(
                 f"A box from {tuple(start)} to {tuple(stop)} is not within the lattice, {shape}."
             )
-        return self._combine({self.resolve(name): 1.0}, level, tuple(start), tuple(stop))
+        return self._combine(self._resolved(genes), level, tuple(start), tuple(stop))
 
-    def uncertainty(self, name: str) -> xr.DataArray:
-        """Predictive standard deviation of one gene, (z, y, x), nan outside tissue."""
-        name = self.resolve(name)
-        weight = self.loadings[:, self._position[name.casefold()]] ** 2
+    def at(self, genes: Genes, points_um: npt.ArrayLike) -> Floats:
+        """Genes at points (x, y, z), (n, 3): (n,) float32, nan where there is no tissue.
+
+        Raises
+        ------
+        UnknownNameError
+            When a gene was not predicted.
+        """
+        index, known = self._tokens(points_um)
+        mean, weight = self._weighed(self._resolved(genes))
+        out = np.full(len(index), np.nan, dtype=np.float32)
+        out[known] = mean + self._levels[0].factors.at(index[known]) @ weight
+        return out
+
+    def deviation_at(self, genes: Genes, points_um: npt.ArrayLike) -> Floats:
+        """Predictive standard deviation of genes at points, as :meth:`at` gives the values."""
+        index, known = self._tokens(points_um)
+        _, weight = self._weighed(self._resolved(genes))
+        spread = self._spread.at(index[known])
+        variance = (spread if self._spread_is_squared else spread**2) @ weight**2
+        out = np.full(len(index), np.nan, dtype=np.float32)
+        out[known] = np.sqrt(np.maximum(variance, 0.0))
+        return out
+
+    def sample(self, genes: Genes) -> Floats:
+        """Values (n,) of genes in tissue: of every token, or of ``SAMPLE`` of them, spread evenly.
+
+        The tokens' factors are read once, so that one gene more costs next to nothing.
+        """
+        if self._sampled is None:
+            tokens = np.flatnonzero(self.mask)
+            if len(tokens) > SAMPLE:  # one of each stretch, or rows of the lattice would repeat
+                places = np.arange(SAMPLE) + np.random.default_rng(0).random(SAMPLE)
+                tokens = tokens[(places * (len(tokens) / SAMPLE)).astype(np.int64)]
+            index = np.column_stack(np.unravel_index(tokens, self.grid.shape))
+            self._sampled = self._levels[0].factors.at(index)
+        mean, weight = self._weighed(self._resolved(genes))
+        return np.asarray(mean + self._sampled @ weight, dtype=np.float32)
+
+    def uncertainty(self, genes: Genes) -> xr.DataArray:
+        """Predictive standard deviation of genes, (z, y, x), nan outside tissue.
+
+        The factors are independent, so their variances add with the squares of the sum's own
+        loadings: genes that share a factor are counted together.
+        """
+        resolved = self._resolved(genes)
+        weight = self._weighed(resolved)[1] ** 2
         volume = np.full(self.grid.shape, np.nan, dtype=np.float32)
         for z in range(0, self.grid.shape[0], CHUNK):
             planes = slice(z, min(z + CHUNK, self.grid.shape[0]))
             spread = self.variance_at((z, 0, 0), (planes.stop, *self.grid.shape[1:]))
-            variance = np.tensordot(weight.astype(np.float32), spread, axes=1)
-            volume[planes] = np.sqrt(np.maximum(variance, 0.0))
+            volume[planes] = np.sqrt(np.maximum(np.tensordot(weight, spread, axes=1), 0.0))
         volume[~self.mask] = np.nan
-        return self._dataarray(volume, name, {"long_name": f"standard deviation of {name}"})
+        label = _label(resolved)
+        return self._dataarray(volume, label, {"long_name": f"standard deviation of {label}"})
 
     def profile(self, points_um: npt.ArrayLike) -> pd.DataFrame:
         """All genes at some points (x, y, z): a row a point, nan where there is no tissue."""
-        index = self.grid.nearest(points_um)
-        known = self.grid.contains(points_um) & self.mask[tuple(index.T)]
+        index, known = self._tokens(points_um)
         rows = np.full((len(index), self.loadings.shape[1]), np.nan)
         factors = self._levels[0].factors.at(index[known])
         rows[known] = self.genes["mean"].to_numpy() + factors @ self.loadings
@@ -480,6 +460,34 @@ class Prediction:
                 volume[tuple(index.T)] = self.distance_at(self.grid.to_points(index))
         return volume
 
+    def _tokens(
+        self, points_um: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The token (z, y, x) nearest to each point, (n, 3), and whether it holds tissue."""
+        index = self.grid.nearest(points_um)
+        return index, self.grid.contains(points_um) & self.mask[tuple(index.T)]
+
+    def _resolved(self, genes: Genes) -> dict[str, float]:
+        """Each gene as the table spells it, with its weight."""
+        if isinstance(genes, str):
+            return {self.resolve(genes): 1.0}
+        if not genes:
+            raise VortexError("A score needs at least one gene, such as {'KRT8': 1, 'VIM': -1}.")
+        resolved: dict[str, float] = {}
+        for gene, weight in genes.items():
+            if not np.isfinite(weight):
+                raise VortexError(f"The weight of {gene} is {weight}; give a finite number.")
+            name = self.resolve(gene)
+            resolved[name] = resolved.get(name, 0.0) + float(weight)
+        return resolved
+
+    def _weighed(self, weights: Mapping[str, float]) -> tuple[np.float32, Floats]:
+        """A weighted sum's mean, and its weight of each factor, (k,)."""
+        positions = [self._position[g.casefold()] for g in weights]
+        values = np.fromiter(weights.values(), dtype=np.float32)
+        mean = np.float32(self.genes["mean"].to_numpy()[positions] @ values)
+        return mean, self.loadings[:, positions] @ values
+
     def _combine(
         self,
         weights: Mapping[str, float],
@@ -489,19 +497,12 @@ class Prediction:
     ) -> Floats:
         start = start or (0, 0, 0)
         stop = stop or self._levels[level].grid.shape
-        positions = [self._position[g.casefold()] for g in weights]
-        values = np.fromiter(weights.values(), dtype=np.float32)
-        mean = float(self.genes["mean"].to_numpy()[positions] @ values)
-        volume = self._product(level, self.loadings[:, positions] @ values, start, stop)
-        volume += np.float32(mean)
+        mean, weight = self._weighed(weights)
+        volume = self._levels[level].factors.product(weight, start, stop)
+        volume += mean
         inside = self.mask_at(level)[tuple(map(slice, start, stop))]
         np.copyto(volume, np.nan, where=~inside)
         return volume
-
-    def _product(
-        self, level: int, weight: Floats, start: Sequence[int], stop: Sequence[int]
-    ) -> Floats:
-        return self._levels[level].factors.product(weight, start, stop)
 
     def _dataarray(self, volume: Floats, name: str, attrs: dict[str, Any]) -> xr.DataArray:
         coords = {
@@ -511,6 +512,13 @@ class Prediction:
         return xr.DataArray(
             volume, dims=("z", "y", "x"), coords=coords, name=name, attrs={"units": UNITS, **attrs}
         )
+
+
+def _label(weights: Mapping[str, float]) -> str:
+    """A gene's name, or a weighted sum in words."""
+    if list(weights.values()) == [1.0]:
+        return next(iter(weights))
+    return " ".join(f"{w:+g} {g}" for g, w in weights.items())
 
 
 def _finite(value: Any) -> float | None:

@@ -41,9 +41,13 @@ WATCH = """
     return context.getImageData(0, 0, size, size).data.slice();
   };
   const nodes = {};
+  const once = (name, test, from) => {  // a page being made replaces its nodes
+    if (!nodes[name]?.isConnected) nodes[name] = find(test, from);
+    return nodes[name];
+  };
   const see = {
     view: () => {
-      const frame = nodes.frame ??= find((n) => n.tagName === 'IFRAME');
+      const frame = once('frame', (n) => n.tagName === 'IFRAME');
       const picture = frame?.contentDocument?.querySelector('img');
       return picture?.complete && picture.naturalWidth
         ? look(picture, picture.naturalWidth, picture.naturalHeight) : null;
@@ -52,7 +56,7 @@ WATCH = """
   for (const name of ['xy', 'xz', 'yz']) see[name] = () => {
     const slot = document.querySelector(`[data-slice="${name}"]`);
     if (!slot) return null;
-    const canvas = nodes[name] ??= find((n) => n.tagName === 'CANVAS', slot);
+    const canvas = once(name, (n) => n.tagName === 'CANVAS', slot);
     return canvas?.width ? look(canvas, canvas.width, canvas.height) : null;
   };
   const apart = (a, b) => {

@@ -79,12 +79,16 @@ def test_a_formula_stands_where_a_gene_does(data: StudyData) -> None:
     a, b, c = made.genes.index[:3]
     gene = data.gene(name, f"=mean({a}, {b}) - {c}")
     wanted = (made.gene(a).values + made.gene(b).values) / 2 - made.gene(c).values
-    assert np.nanmax(np.abs(gene.values - wanted)) < 1e-4
-    assert np.array_equal(np.isfinite(gene.values), made.mask)
+    assert np.nanmax(np.abs(gene.values() - wanted)) < 1e-4
+    assert np.array_equal(np.isfinite(gene.values()), made.mask)
     own = made.loadings[:, 0] / 2 + made.loadings[:, 1] / 2 - made.loadings[:, 2]
     z, y, x = (int(v) for v in np.argwhere(made.mask)[7])
     variance = own**2 @ made.variance_at((z, y, x), (z + 1, y + 1, x + 1)).ravel()
-    assert data.deviation(name, gene.key)[z, y, x] == pytest.approx(np.sqrt(variance), rel=1e-3)
+    there = made.grid.to_points([[z, y, x]])
+    assert gene.deviation_at(there) == pytest.approx(np.sqrt(variance), rel=1e-3)
+    whole = made.uncertainty(gene.weights).values
+    assert whole[z, y, x] == pytest.approx(np.sqrt(variance), rel=1e-3)
+    assert gene.at(there) == pytest.approx(wanted[z, y, x], abs=1e-4)
     with pytest.raises(VortexError, match="NOSUCH"):
         data.gene(name, "=NOSUCH - 1")
 
@@ -103,7 +107,7 @@ def test_a_difference_spans_as_far_below_zero_as_above(data: StudyData) -> None:
 def test_windows_are_percentiles_in_tissue(data: StudyData) -> None:
     name = data.newest_prediction()
     gene = data.gene(name, str(data.prediction(name).genes.index[0]))
-    known = gene.values[np.isfinite(gene.values)]
+    known = gene.values()[np.isfinite(gene.values())]
     for preset, ends in (("2-98", (2, 98)), ("50-98", (50, 98)), ("full", (0, 100))):
         state = ViewState(gene=gene.name, preset=preset)
         assert drawing.look(state, gene).window == pytest.approx(np.percentile(known, ends))
@@ -114,7 +118,7 @@ def test_what_is_in_doubt_is_left_gray(data: StudyData) -> None:
     name = data.newest_prediction()
     gene = data.gene(name, str(data.prediction(name).genes.index[0]))
     mask = data.prediction(name).mask
-    share = data.deviation(name, gene.key)[mask] / gene.span
+    share = data.prediction(name).uncertainty(gene.name).values[mask] / gene.span
     limit = float(np.median(share))
     kept = data.certain(name, gene.key, limit)
     assert kept[mask].mean() == pytest.approx((share <= limit).mean())

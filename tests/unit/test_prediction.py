@@ -134,7 +134,7 @@ def test_uncertainty_follows_the_loadings(prediction, record):
 
 def test_a_gene_comes_from_the_cache_the_second_time(prediction, monkeypatch):
     first = prediction.gene("VIM").values.copy()
-    monkeypatch.setattr(prediction, "_product", None)  # nothing may be computed now
+    monkeypatch.setattr(prediction, "_levels", None)  # nothing may be computed now
     assert np.array_equal(prediction.gene("VIM").values, first, equal_nan=True)
 
 

@@ -21,7 +21,7 @@ from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_viewer.gate import Gate
-from vortex_viewer.scene.data import Library
+from vortex_viewer.scene.library import Library
 from vortex_viewer.zarr_http import Data, byte_range
 
 ELSEWHERE = "https://viewer.example"

@@ -21,7 +21,7 @@ from vortex_viewer.export.landing import landing
 from vortex_viewer.export.marks import colour_bar, length_text, scale_bar
 from vortex_viewer.export.pictures import VIEWS, Drawn, Pictures
 from vortex_viewer.scene.camera import SIDES
-from vortex_viewer.scene.data import Gene
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.state import ViewState
 
 FORMATS = ("png", "svg", "pdf")

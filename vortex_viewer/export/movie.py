@@ -20,7 +20,7 @@ from vortex_viewer.export.landing import landing
 from vortex_viewer.export.marks import colour_bar, scale_bar
 from vortex_viewer.export.pictures import Drawn, Pictures
 from vortex_viewer.scene import camera as cameras
-from vortex_viewer.scene.data import Gene
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.state import Camera, ViewState
 
 Bytes = npt.NDArray[np.uint8]

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from vortex_model.errors import VortexError
 from vortex_viewer import drawing
 from vortex_viewer.scene import camera as cameras
-from vortex_viewer.scene.data import Gene, StudyData
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.scene.slices import AXES, Window
 from vortex_viewer.scene.stage import Stage
 from vortex_viewer.state import Camera, ViewState

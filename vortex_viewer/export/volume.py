@@ -20,7 +20,7 @@ from vortex_model.progress import Progress, silent
 from vortex_model.study import Study
 from vortex_viewer import __version__
 from vortex_viewer.export.landing import landing
-from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
+from vortex_viewer.scene.formula import is_formula, weights_of
 
 Format = Literal["ome-zarr", "ome-tiff", "nrrd"]
 SUFFIXES = {"ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif", "nrrd": ".nrrd"}
@@ -82,14 +82,12 @@ def _values(prediction: Prediction, gene: str, deviation: bool) -> tuple[str, st
     """Name, units and volume of a gene, or of a signature's formula after "="."""
     if is_formula(gene):
         weights = weights_of(prediction, gene)
-        array = prediction.expression(weights)
-        values = signature_deviation(prediction, weights) if deviation else array.values
+        array = prediction.uncertainty(weights) if deviation else prediction.expression(weights)
         name = gene[1:].strip()
     else:
         name = prediction.resolve(gene)
         array = prediction.uncertainty(name) if deviation else prediction.gene(name)
-        values = array.values
-    return name, str(array.attrs["units"]), np.ascontiguousarray(values, dtype=np.float32)
+    return name, str(array.attrs["units"]), np.ascontiguousarray(array.values, dtype=np.float32)
 
 
 def _ome_zarr(place: Path, values: Floats, grid: Grid, title: str) -> None:

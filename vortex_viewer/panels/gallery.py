@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from vortex_model.errors import VortexError
 from vortex_viewer.panels.facts import study_facts
-from vortex_viewer.scene.data import Library, StudyData
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.scene.library import Library
 
 VOXELS = 4_000_000
 WIDTH, HEIGHT = 192, 128

@@ -126,7 +126,9 @@ class Oblique(Pane):
         self.title.text = f"Oblique   x {x:.0f}°   y {y:.0f}°".replace("-", "\N{MINUS SIGN}")
         across, down = plane.extent(session.data.content)
         now = int(fit or appears)  # else the visitor's zoom is kept, and a double click fits
-        self.whole.data = {"across": list(across), "down": list(down), "now": [now, now]}
+        whole = {"across": list(across), "down": list(down), "now": [now, now]}
+        if on and whole != self.whole.data:
+            self.whole.data = whole
 
     def _show(self, plane: Plane, on: bool) -> None:
         named = {n: getattr(plane, n).tolist() for n in ("origin", "across", "down")}

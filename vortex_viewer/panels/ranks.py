@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from vortex_model.analysis.spatial import Field, field, likeness, spatial_table
-from vortex_viewer.scene.data import Gene, StudyData
+from vortex_viewer.scene.data import StudyData
+from vortex_viewer.scene.gene import Gene
 
 MOST_POINTS = 1500
 
@@ -39,10 +40,8 @@ def measured(data: StudyData, gene: Gene) -> list[dict[str, Any]]:
     """
     told = []
     for spots in data.spots(gene.key):
-        inside = gene.grid.contains(spots.points_um)
-        z, y, x = gene.grid.nearest(spots.points_um).T
-        predicted = gene.values[z, y, x].astype(np.float64)
-        both = inside & np.isfinite(predicted)
+        predicted = gene.at(spots.points_um).astype(np.float64)
+        both = np.isfinite(predicted)
         own, other = spots.values[both], predicted[both]
         spread = len(own) > 2 and own.std() > 0 and other.std() > 0
         every = max(1, len(own) // MOST_POINTS)

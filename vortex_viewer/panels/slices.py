@@ -105,7 +105,7 @@ class Slices(Part):
         self.zoom.connect(session)
         self.oblique.connect(session)
         for view in self.views:
-            when = COLOURS | {"spots", "cursor_um", "stained"}
+            when = COLOURS | {"spots", f"cursor {NAMES[AXES[view][0]]}", "stained"}
             session.drawings.add(view, partial(self._draw, view), when)
 
     async def opened(self) -> None:

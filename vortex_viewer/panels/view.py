@@ -13,8 +13,8 @@ from vortex_viewer.drawings import COLOURS
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import marks
-from vortex_viewer.scene.data import Gene
 from vortex_viewer.scene.detail import Detail
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.state import COLOURS as COLOUR_NAMES
 from vortex_viewer.state import Camera, ViewState
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TURN_S = 30.0
 TURN_EVERY_S = 0.05
+FRAMES_S = 0.1
+"""Outlines in 3D follow the crosshair no oftener: the slices, which it is moved for, go first."""
 REST_S = 0.3
 """A slider that has not moved for so long rests."""
 
@@ -221,7 +223,7 @@ class View(Piece):
         made = await session.run(partial(drawing.volume, data, state, gene, more, which))
         if made is not None and over is not None:
             made = await session.run(partial(marks.tinted, *made, over)), made[1]
-        found = await session.run(partial(drawing.surfaces, state, genes))
+        found = await session.run(partial(drawing.surfaces, data, state, genes))
 
         def put(stage: Any) -> None:
             stage.set_maximum(state.mode == "maximum")
@@ -261,6 +263,7 @@ class View(Piece):
         await session.stream.change(put)
 
     async def _draw_frames(self) -> None:
+        await asyncio.sleep(FRAMES_S)
         session, state = self._session, self._session.state
         if session.data is None:
             return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable
+import math
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_model.errors import StudyError, UnknownNameError
+from vortex_model.chunks import ChunkCache
+from vortex_model.errors import StudyError
 from vortex_model.expression import normalise
 from vortex_model.grid import Grid
-from vortex_model.multiscale import Image
+from vortex_model.multiscale import Image, Level
 from vortex_model.prediction import Prediction
 from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
 from vortex_viewer.scene import compose, detail, stain
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.detail import Detail
-from vortex_viewer.scene.formula import is_formula, signature_deviation, weights_of
-from vortex_viewer.scene.graphics import SOFTWARE_VOXELS, voxels_for
+from vortex_viewer.scene.gene import Gene
 from vortex_viewer.scene.sample import TissueSampler, interpolate
 from vortex_viewer.scene.shelf import Made, Shelf
-from vortex_viewer.state import PRESETS, Point, Range
+from vortex_viewer.state import Point
 
 Bytes = npt.NDArray[np.uint8]
+MORPHOLOGY_BYTES = 256 << 20
+"""How much decoded morphology is kept, of all studies together."""
+VOLUME_BYTES = 256 << 20
+"""How much a study keeps of genes' volumes as they are drawn, and as much of their values."""
 STACK_RATIO = 4.0
 """Planes this many times farther apart than pixels are drawn as planes, not as a volume."""
 PLANE_PIXELS = 1 << 20
@@ -64,30 +68,6 @@ class Sheet:
     glass: npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Gene:
-    """One gene on the lattice, with the range that its picture starts from.
-
-    ``key`` is what it was asked by: the gene, or a formula after "=".
-    """
-
-    key: str
-    name: str
-    values: npt.NDArray[np.float32]
-    grid: Grid
-    low: float
-    high: float
-    auto: tuple[float, float]
-    histogram: tuple[int, ...]
-    windows: dict[str, Range]
-    units: str
-
-    @property
-    def span(self) -> float:
-        """From the 2nd to the 98th percentile in tissue: what the gene's uncertainty is held to."""
-        return self.auto[1] - self.auto[0]
-
-
 class StudyData:
     """A study opened for showing.
 
@@ -97,17 +77,23 @@ class StudyData:
         The study's folder.
     max_voxels
         How many voxels the 3D view may hold.
+    chunks
+        Where decoded morphology is kept; its own when None.
     """
 
-    def __init__(self, path: Path, max_voxels: int) -> None:
+    def __init__(self, path: Path, max_voxels: int, chunks: ChunkCache | None = None) -> None:
         self.path, self.max_voxels = path, max_voxels
+        self._chunks = chunks or ChunkCache(MORPHOLOGY_BYTES)
         self.study = Study.open(path)
         self.info = self.study.info
         self.image: Image | None = self.study.morphology if self.study.has_morphology else None
         self._heavy = Shelf(8)
-        self._genes = Shelf(12)
+        self._genes = Shelf(256)
+        self._volumes = Shelf(12, VOLUME_BYTES, lambda values: int(values.nbytes))
+        self._coded = Shelf(64, VOLUME_BYTES, lambda coded: int(coded.codes.nbytes))
         self._fields = Shelf(8)
         self._predictions = Shelf(4)
+        self._spots = Shelf(32)
         self._small = Shelf(16)
         self.frame = self._frame()
 
@@ -218,6 +204,10 @@ class StudyData:
             total += np.clip(part, 0.0, 255.0)
         return np.clip(total, 0.0, 255.0).astype(np.uint8)
 
+    def voxels(self, level: Level, start: Sequence[int], stop: Sequence[int]) -> npt.NDArray[Any]:
+        """A box of (z, y, x) of a level, (channel, z, y, x); what was read before is at hand."""
+        return self._chunks.read(level.array, start, stop)
+
     def details(self, crop: Box | None = None) -> list[Detail]:
         """What of the morphology 3D shows, coarse to fine: the last is what stays.
 
@@ -279,44 +269,30 @@ class StudyData:
 
     def gene(self, prediction: str, name: str) -> Gene:
         """One predicted gene, with its histogram and starting range."""
-
-        def make() -> Gene:
-            made = self.prediction(prediction)
-            array = made.expression(weights_of(made, name)) if is_formula(name) else made.gene(name)
-            values = np.asarray(array.values, dtype=np.float32)
-            known = values[np.isfinite(values)]
-            return Gene(
-                name,
-                name[1:].strip() if is_formula(name) else str(array.name),
-                values,
-                made.grid,
-                *_ranges(known),
-                units=str(array.attrs["units"]),
-            )
-
-        return self._genes.get((prediction, name.casefold()), make)
-
-    def deviation(self, prediction: str, name: str) -> npt.NDArray[np.float32]:
-        """Predictive standard deviation of a gene or a signature on the lattice."""
-
-        def make() -> npt.NDArray[np.float32]:
-            made = self.prediction(prediction)
-            if is_formula(name):
-                return signature_deviation(made, weights_of(made, name))
-            return np.asarray(made.uncertainty(name).values, np.float32)
-
-        return self._fields.get((prediction, name.casefold()), make)
-
-    def certain(self, prediction: str, name: str, doubt: float | None) -> npt.NDArray[np.bool_]:
-        """Tissue (z, y, x) where a gene's standard deviation is within ``doubt`` of its range."""
-        mask = self.prediction(prediction).mask
-        if doubt is None:
-            return mask
-        limit = doubt * self.gene(prediction, name).span
-        return self._fields.get(
-            ("certain", prediction, name.casefold(), doubt),
-            lambda: mask & (self.deviation(prediction, name) <= limit),
+        return self._genes.get(
+            (prediction, name.casefold()), lambda: Gene.of(self.prediction(prediction), name)
         )
+
+    def part(
+        self, gene: Gene, start: Sequence[int], stop: Sequence[int], level: int
+    ) -> npt.NDArray[np.float32]:
+        """A box of tokens of a gene: made alone, or cut from the whole where it is much of it."""
+        whole = math.prod(gene.prediction.grids[level].shape)
+        if 4 * math.prod(b - a for a, b in zip(start, stop, strict=True)) < whole:
+            return gene.part(start, stop, level)
+        key = (gene.prediction.id, gene.key.casefold(), level)
+        return self._volumes.get(key, lambda: gene.values(level))[tuple(map(slice, start, stop))]
+
+    def certain(self, prediction: str, name: str, doubt: float) -> npt.NDArray[np.bool_]:
+        """Tissue (z, y, x) where a gene's standard deviation is within ``doubt`` of its range."""
+        gene = self.gene(prediction, name)
+
+        def make() -> npt.NDArray[np.bool_]:
+            made = gene.prediction
+            deviation = made.uncertainty(gene.weights).to_numpy()
+            return np.asarray(made.mask & (deviation <= doubt * gene.span))
+
+        return self._fields.get((prediction, name.casefold(), doubt), make)
 
     def coded(
         self, prediction: str, name: str, doubt: float | None = None, which: Detail | None = None
@@ -329,16 +305,22 @@ class StudyData:
 
         def make() -> compose.Coded:
             gene = self.gene(prediction, name)
-            axes = [solid.grid.axis_um(a) for a in range(3)]
+            level = gene.level_for(solid.grid.spacing_um) if doubt is None else 0
 
             def sampler() -> TissueSampler:
-                return TissueSampler(self.certain(prediction, name, doubt), gene.grid, axes)
+                made = gene.prediction
+                tissue = (
+                    made.mask_at(level) if doubt is None else self.certain(prediction, name, doubt)
+                )
+                axes = [solid.grid.axis_um(a) for a in range(3)]
+                return TissueSampler(tissue, made.grids[level], axes)
 
             key = ("sampler", prediction, which)
-            made = self._heavy.get(key, sampler) if doubt is None else sampler()
-            return compose.Coded.of(made(gene.values), gene.low, gene.high)
+            sample = self._heavy.get(key, sampler) if doubt is None else sampler()
+            near = self.part(gene, sample.start, sample.stop, level)
+            return compose.Coded.of(sample(near), gene.low, gene.high)
 
-        return self._fields.get(("coded", prediction, name.casefold(), doubt, which), make)
+        return self._coded.get((prediction, name.casefold(), doubt, which), make)
 
     def spots(self, name: str) -> list[Spots]:
         """One gene in every section that measured it."""
@@ -363,49 +345,7 @@ class StudyData:
                 )
             return found
 
-        return self._genes.get(("spots", name.casefold()), make)
-
-
-class Library:
-    """The studies that a server shows, opened when first asked for and shared."""
-
-    def __init__(self, paths: list[Path], max_voxels: int | None = None) -> None:
-        self._max_voxels = max_voxels
-        self._open: dict[str, StudyData] = {}
-        self._lock = threading.Lock()
-        self.paths: dict[str, Path] = {}
-        for path in paths:
-            name, number = path.name.removesuffix(".zarr"), 2
-            while name in self.paths:
-                name, number = f"{path.name.removesuffix('.zarr')} ({number})", number + 1
-            self.paths[name] = path
-
-    def draw_by(self, renderer: str) -> None:
-        """Let 3D views hold what this renderer can draw, unless a number was given."""
-        self._max_voxels = self._max_voxels or voxels_for(renderer)
-
-    @property
-    def names(self) -> list[str]:
-        """What the studies are called in the page."""
-        return list(self.paths)
-
-    def open(self, name: str) -> StudyData:
-        """A study by name.
-
-        Raises
-        ------
-        UnknownNameError
-            When none has this name.
-        StudyError
-            When it cannot be read.
-        """
-        with self._lock:
-            if name not in self.paths:
-                raise UnknownNameError("study", name, self.names)
-            if name not in self._open:
-                budget = self._max_voxels or SOFTWARE_VOXELS
-                self._open[name] = StudyData(self.paths[name], budget)
-            return self._open[name]
+        return self._spots.get(name.casefold(), make)
 
 
 def _part(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
@@ -420,20 +360,3 @@ def _windowed_bytes(voxels: npt.NDArray[Any], windows: tuple[tuple[float, float]
     high = np.array([w[1] for w in windows], np.float32)
     scaled = (voxels.astype(np.float32) - low) / (high - low) * 255.0
     return np.clip(scaled, 0.0, 255.0).astype(np.uint8)
-
-
-def _ranges(
-    known: npt.NDArray[np.float32],
-) -> tuple[float, float, Range, tuple[int, ...], dict[str, Range]]:
-    """Lowest, highest, the 2nd and 98th percentile, a histogram of 64 bins, all presets."""
-    if not known.size:
-        return 0.0, 1.0, (0.0, 1.0), (0,) * 64, dict.fromkeys(PRESETS, (0.0, 1.0))
-    low, high = float(known.min()), float(known.max())
-    if high - low < 1e-6:
-        high = low + 1.0
-    windows = {}
-    for name, percentiles in PRESETS.items():
-        start, stop = (float(v) for v in np.percentile(known, percentiles))
-        windows[name] = (start, stop) if stop - start >= 1e-6 else (low, high)
-    counts, _ = np.histogram(known, bins=64, range=(low, high))
-    return low, high, windows["2-98"], tuple(int(c) for c in counts), windows

@@ -128,7 +128,7 @@ def cut_plane(
     if level is None:
         morphology = np.zeros(points.shape[:2], np.uint8)
     else:
-        morphology = data.shown(_voxels(level, points), stained)
+        morphology = data.shown(_voxels(data, level, points), stained)
     values = values_at(points)
     glass = data.frame.contains(points.reshape(-1, 3)).reshape(points.shape[:2])
     if level is None and values:
@@ -137,7 +137,7 @@ def cut_plane(
     return Picture(picture, window.across_um, window.down_um)
 
 
-def _voxels(level: Level, points_um: Floats) -> npt.NDArray[Any]:
+def _voxels(data: StudyData, level: Level, points_um: Floats) -> npt.NDArray[Any]:
     """The voxel nearest to each place, (channel, y, x); 0 outside of the block."""
     flat = points_um.reshape(-1, 3)
     inside = np.flatnonzero(level.grid.contains(flat))
@@ -146,8 +146,7 @@ def _voxels(level: Level, points_um: Floats) -> npt.NDArray[Any]:
     out = np.zeros((array.shape[0], len(flat)), array.dtype)
     for own in _groups(index, array.chunks[1], array.chunks[2]):
         low, high = index[own].min(axis=0), index[own].max(axis=0) + 1
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        piece = np.asarray(array[(slice(None), *box)])
+        piece = data.voxels(level, [int(n) for n in low], [int(n) for n in high])
         out[:, inside[own]] = piece[(slice(None), *(index[own] - low).T)]
     return out.reshape(array.shape[0], *points_um.shape[:2])
 

@@ -20,8 +20,13 @@ def interpolate(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> Floats:
 
     Beyond the outermost voxel centres the outermost value holds.
     """
-    near, grid = around(volume, grid, axes_um)
-    out = np.asarray(near, dtype=np.float32)
+    start, stop = around(grid, axes_um)
+    out = np.array(volume[tuple(map(slice, start, stop))], dtype=np.float32)
+    return _crossings(out, grid.crop(start, stop), axes_um)
+
+
+def _crossings(out: Floats, grid: Grid, axes_um: Axes) -> Floats:
+    """``out`` itself where the axes are the grid's own."""
     # the axis that shrinks most goes first, so that the least is computed
     order = sorted(range(3), key=lambda a: len(axes_um[a]) / grid.shape[a])
     for axis in order:
@@ -29,19 +34,18 @@ def interpolate(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> Floats:
     return np.ascontiguousarray(out)
 
 
-def around(volume: npt.NDArray[Any], grid: Grid, axes_um: Axes) -> tuple[npt.NDArray[Any], Grid]:
-    """The part of a volume that places between three axes depend on: a slice needs two planes."""
+def around(grid: Grid, axes_um: Axes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First voxel, and the one after the last, that places between three axes depend on."""
     start, stop = [], []
     for places, origin, spacing, count in zip(
         axes_um, grid.origin_um, grid.spacing_um, grid.shape, strict=True
     ):
         if not len(places):
-            return volume, grid
+            return (0, 0, 0), grid.shape
         first, last = ((f(places) - origin) / spacing for f in (np.min, np.max))
         start.append(int(np.clip(np.floor(first), 0, count - 1)))
         stop.append(int(np.clip(np.floor(last) + 2, start[-1] + 1, count)))
-    part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    return volume[part], grid.crop(start, stop)
+    return tuple(start), tuple(stop)
 
 
 def inside(grid: Grid, axes_um: Axes) -> npt.NDArray[np.bool_]:
@@ -64,19 +68,25 @@ class TissueSampler:
         The lattice.
     axes_um
         Where to sample, (z, y, x) in micrometres.
+
+    Attributes
+    ----------
+    start, stop
+        The box of the lattice that the places depend on: what a call is given.
     """
 
     def __init__(self, mask: npt.NDArray[np.bool_], grid: Grid, axes_um: Axes) -> None:
-        self._grid, self._axes = grid, axes_um
+        self.start, self.stop = around(grid, axes_um)
+        self._grid, self._axes = grid.crop(self.start, self.stop), axes_um
         weight = interpolate(mask, grid, axes_um)
         known = (weight >= 0.5) & inside(grid, axes_um)
         self._weight = np.where(known, weight, np.float32(np.nan))
 
-    def __call__(self, volume: npt.NDArray[Any]) -> Floats:
-        """A lattice volume, nan outside tissue, at the sampled places; float32, nan outside."""
-        near, grid = around(volume, self._grid, self._axes)
-        filled = np.nan_to_num(np.asarray(near, dtype=np.float32), nan=0.0)
-        return np.asarray(interpolate(filled, grid, self._axes) / self._weight, dtype=np.float32)
+    def __call__(self, near: npt.NDArray[Any]) -> Floats:
+        """The box of a volume, nan outside tissue, at the sampled places; float32, nan outside."""
+        out = _crossings(_filled(near), self._grid, self._axes)
+        out /= self._weight
+        return out
 
 
 class PlaceSampler:
@@ -92,23 +102,26 @@ class PlaceSampler:
 
     def __init__(self, mask: npt.NDArray[np.bool_], grid: Grid, points_um: Points) -> None:
         self._points, self._shape = points_um.reshape(-1, 3), points_um.shape[:-1]
-        self._grid = grid
-        weight = self._at(mask)
+        self.start, self.stop = around(grid, tuple(self._points.T[::-1]))
+        self._grid = grid.crop(self.start, self.stop)
+        weight = self._at(mask[tuple(map(slice, self.start, self.stop))])
         known = (weight >= 0.5) & grid.contains(self._points).reshape(self._shape)
         self._weight = np.where(known, weight, np.float32(np.nan))
 
-    def __call__(self, volume: npt.NDArray[Any]) -> Floats:
-        """A lattice volume at the places, nan outside tissue; float32."""
-        return np.asarray(self._at(volume) / self._weight, dtype=np.float32)
+    def __call__(self, near: npt.NDArray[Any]) -> Floats:
+        """The box of a volume, nan outside tissue, at the places; float32, nan outside."""
+        return np.asarray(self._at(near) / self._weight, dtype=np.float32)
 
-    def _at(self, volume: npt.NDArray[Any]) -> Floats:
+    def _at(self, near: npt.NDArray[Any]) -> Floats:
         from scipy.ndimage import map_coordinates
 
-        near, grid = around(volume, self._grid, tuple(self._points.T[::-1]))
-        filled = np.nan_to_num(np.asarray(near, dtype=np.float32), nan=0.0)
-        index = grid.to_index(self._points).T
-        found = map_coordinates(filled, index, order=1, mode="nearest")
+        index = self._grid.to_index(self._points).T
+        found = map_coordinates(_filled(near), index, order=1, mode="nearest")
         return np.asarray(found, dtype=np.float32).reshape(self._shape)
+
+
+def _filled(near: npt.NDArray[Any]) -> Floats:
+    return np.nan_to_num(np.asarray(near, dtype=np.float32), nan=0.0)
 
 
 def _along(
@@ -116,6 +129,8 @@ def _along(
 ) -> Floats:
     count = volume.shape[axis]
     index = np.clip((np.asarray(places) - origin) / spacing, 0.0, count - 1)
+    if len(index) == count and np.allclose(index, np.arange(count), rtol=0.0, atol=1e-4):
+        return volume
     low = np.floor(index).astype(np.intp)
     low = np.minimum(low, max(count - 2, 0))
     high = np.minimum(low + 1, count - 1)

@@ -11,10 +11,22 @@ Made = TypeVar("Made")
 
 
 class Shelf:
-    """Made things by key, the least recently used dropped; one maker a key at a time."""
+    """Made things by key, the least recently used dropped; one maker a key at a time.
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    Parameters
+    ----------
+    count
+        How many are kept.
+    most
+        How much all of them may weigh together; the newest is kept whatever it weighs.
+    weigh
+        What one weighs.
+    """
+
+    def __init__(
+        self, count: int, most: int = 0, weigh: Callable[[Any], int] = lambda _: 0
+    ) -> None:
+        self._count, self._most, self._weigh = count, most, weigh
         self._things: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.Lock] = {}
@@ -38,9 +50,13 @@ class Shelf:
                 thing = make()
                 with self._lock:
                     self._things[key] = thing
-                    while len(self._things) > self._count:
-                        self._things.popitem(last=False)
+                    self._drop()
             finally:
                 with self._lock:
                     self._making.pop(key, None)
         return thing
+
+    def _drop(self) -> None:
+        total = sum(map(self._weigh, self._things.values()))
+        while len(self._things) > self._count or (total > self._most and len(self._things) > 1):
+            total -= self._weigh(self._things.popitem(last=False)[1])

@@ -73,16 +73,18 @@ def cut(
         bounds = (window.across_um, window.down_um)
     else:
         grid = level.grid
-        spans: dict[int, Any] = {}
+        spans: dict[int, slice] = {}
         for axis, (low, high) in ((down, window.down_um), (across, window.across_um)):
             origin, spacing, count = grid.origin_um[axis], grid.spacing_um[axis], grid.shape[axis]
             start = int(np.clip(np.floor((low - origin) / spacing + 0.5), 0, count - 1))
             stop = int(np.clip(np.ceil((high - origin) / spacing + 0.5), start + 1, count))
             spans[axis] = slice(start, stop)
         where = round((place_um - grid.origin_um[cut_axis]) / grid.spacing_um[cut_axis])
-        spans[cut_axis] = int(np.clip(where, 0, grid.shape[cut_axis] - 1))
-        block = np.asarray(level.array[(slice(None), spans[0], spans[1], spans[2])])
-        morphology = data.shown(block, stained)
+        plane = int(np.clip(where, 0, grid.shape[cut_axis] - 1))
+        spans[cut_axis] = slice(plane, plane + 1)
+        box = [spans[axis] for axis in range(3)]
+        block = data.voxels(level, [s.start for s in box], [s.stop for s in box])
+        morphology = data.shown(np.squeeze(block, axis=1 + cut_axis), stained)
         axes = {a: grid.axis_um(a)[spans[a]] for a in (down, across)}
         bounds = (
             _edges(axes[across], grid.spacing_um[across]),

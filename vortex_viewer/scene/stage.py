@@ -322,6 +322,10 @@ class Stage:
 
     def _outline(self, name: str, ring: Sequence[Any] | npt.NDArray[Any], colour: str) -> None:
         corners = np.array([*ring, ring[0]]) * (1.0, 1.0, self._depth)
+        actor = self.renderer.actors.get(f"plane {name}")
+        if actor is not None and actor.mapper.dataset.n_points == len(corners):
+            actor.mapper.dataset.points = corners  # a new actor takes ten times as long
+            return
         self.plotter.add_mesh(
             pv.lines_from_points(corners),
             color=colour,

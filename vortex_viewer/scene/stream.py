@@ -77,7 +77,7 @@ class Stream:
     # -- drawing ---------------------------------------------------------------------------
 
     def change(self, *work: Callable[[Stage], None]) -> asyncio.Future[None]:
-        """Change the scene in the render thread, then draw it.
+        """Change the scene in the render thread, then draw it: quickly, and well once it rests.
 
         One piece of work changes every pane; several change a pane each.
         """
@@ -96,7 +96,7 @@ class Stream:
                 one(stage)
 
         future = asyncio.wrap_future(self._renderer.call(run))
-        future.add_done_callback(lambda _: self.redraw())
+        future.add_done_callback(lambda _: self.redraw(moving=True))
         return future
 
     def set_panes(self, count: int) -> bool:
