@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vortex_model.errors import VortexError
+from vortex_viewer.placed import Clusters, Drawn, Pin
 
 VERSION = 1
 PALETTES = ("magma", "inferno", "plasma", "viridis", "cividis")
@@ -152,6 +153,12 @@ class ViewState:
         The label image that lies over the pictures.
     label_as
         How labels are shown: one of ``LABELS_AS``.
+    pins
+        Places that others are compared with.
+    domains
+        Spatial domains that lie over the pictures; not together with a ``label``.
+    regions
+        The regions that are shown; all that the study keeps when None.
     """
 
     study: str = ""
@@ -187,6 +194,9 @@ class ViewState:
     doubt: float | None = None
     label: str | None = None
     label_as: str = "fill"
+    pins: tuple[Pin, ...] = ()
+    domains: Clusters | None = None
+    regions: tuple[Drawn, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.palette not in PALETTES:
@@ -300,6 +310,8 @@ def _check_ramp(ramp: tuple[Range, ...] | None) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Camera | Layer | Zoom):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Pin | Drawn | Clusters):
+        return value.to_json()
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     return value

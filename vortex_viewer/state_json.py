@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vortex_model.errors import VortexError
+from vortex_viewer import placed
 from vortex_viewer.state import VERSION, Camera, Layer, Point, Range, ViewState, Zoom
 
 MAYBE = {
@@ -23,6 +24,8 @@ MAYBE = {
     "oblique",
     "zoom",
     "label",
+    "domains",
+    "regions",
 }
 
 
@@ -166,4 +169,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "doubt": _number,
     "label": _text,
     "label_as": _text,
+    "pins": placed.read_pins,
+    "domains": placed.read_domains,
+    "regions": placed.read_regions,
 }

@@ -1,5 +1,7 @@
 """A place tells what it is and every gene there; a click in 3D finds it; pins are compared."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from visiting import Running, Visitor
@@ -87,6 +89,35 @@ def test_pins_are_compared_with_where_the_crosshair_goes(visitor: Visitor, predi
     )
     visitor.page.get_by_label("Remove P1").click()
     visitor.page.wait_for_function("() => document.body.dataset.pins === undefined")
+
+
+def test_pins_are_in_the_link_and_undo_takes_the_last_one_back(
+    visitor: Visitor, visitors: Callable[..., Visitor], server: Running, prediction
+) -> None:
+    visitor.still(XY)
+    visitor.page.get_by_role("tab", name="Pick").click()
+    click(visitor, 0.3, 0.3)
+    first = cursor(visitor)
+    visitor.page.keyboard.press("p")
+    visitor.wait_said("pins", "P1")
+    click(visitor, 0.7, 0.6)
+    visitor.page.keyboard.press("p")
+    visitor.wait_said("pins", "P1,P2")
+    visitor.page.wait_for_function("() => document.body.dataset.link?.includes('P2:')")
+    two = visitors()
+    two.go(f"{server.address}#{visitor.page.url.split('#')[1]}")
+    two.wait_said("pins", "P1,P2")
+    two.page.get_by_role("tab", name="Pick").click()
+    two.page.get_by_role("button", name="Genes here").click()
+    told(two)
+    here, there = (prediction.profile([p]).iloc[0] for p in (cursor(two), first))
+    *_, less, nothing = row(two, "RIGHT")
+    assert less == pytest.approx(here["RIGHT"] - there["RIGHT"], abs=0.011)
+    assert nothing == pytest.approx(0, abs=0.011)  # it stands where P2 is
+    visitor.page.keyboard.press("Control+z")
+    visitor.wait_said("pins", "P1")
+    visitor.page.keyboard.press("Control+Shift+z")
+    visitor.wait_said("pins", "P1,P2")
 
 
 def test_a_click_in_3d_picks_the_tissue_under_it(visitor: Visitor, prediction) -> None:

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vortex_model.analysis import shapes
 from vortex_model.errors import VortexError
-from vortex_viewer.links import Shelf, decode, encode
+from vortex_viewer.link_text import same, settled
+from vortex_viewer.links import LONGEST, Shelf, decode, encode
+from vortex_viewer.placed import Clusters, Drawn, Pin
 from vortex_viewer.state import (
     COLOURS,
     LAYOUTS,
@@ -35,6 +38,47 @@ layer = st.builds(
 )
 ramp = st.lists(part, min_size=2, max_size=6, unique=True).map(
     lambda places: tuple((p, 1 - p) for p in sorted(places))
+)
+name = st.text(
+    st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=9
+)
+sane = st.floats(-1e5, 1e5).map(lambda v: float(f"{v:.6g}"))
+wide = st.tuples(sane, st.floats(1, 1e4)).map(lambda p: (p[0], p[0] + p[1]))
+corners = st.lists(st.tuples(sane, sane), min_size=3, max_size=9).map(tuple)
+lasso = st.builds(
+    lambda axis, planes, span: shapes.Lasso(
+        axis, tuple(shapes.Outline(at, c) for at, c in planes.items()), span
+    ),
+    st.sampled_from("xyz"),
+    st.dictionaries(sane, corners, min_size=1, max_size=3),
+    wide,
+)
+shape = st.recursive(
+    st.one_of(
+        st.builds(shapes.Box, wide, wide, wide),
+        st.builds(shapes.Ellipsoid, st.tuples(sane, sane, sane), st.tuples(*[st.floats(1, 9)] * 3)),
+        lasso,
+        st.builds(shapes.Threshold, st.just("gene"), name, sane),
+        st.builds(shapes.Threshold, st.just("morphology"), name, st.none(), sane),
+        st.builds(shapes.LabelOf, name, st.lists(st.integers(0, 99), max_size=3).map(tuple)),
+        st.just(shapes.Members()),
+    ),
+    lambda inner: st.builds(shapes.Combined, st.sampled_from(["and", "or", "minus"]), inner, inner),
+    max_leaves=4,
+)
+pins = st.dictionaries(name, st.tuples(sane, sane, sane), max_size=4).map(
+    lambda d: tuple(Pin(n, p) for n, p in d.items())
+)
+regions = st.none() | st.dictionaries(name, st.tuples(st.integers(0, 9), shape), max_size=3).map(
+    lambda d: tuple(Drawn(n, *v) for n, v in d.items())
+)
+domains = st.none() | st.integers(2, 9).flatmap(
+    lambda n: st.builds(
+        Clusters,
+        st.just(n),
+        st.integers(0, 99),
+        st.just(()) | st.permutations(range(1, n + 1)).map(tuple),
+    )
 )
 states = st.builds(
     ViewState,
@@ -69,6 +113,31 @@ states = st.builds(
     stained=st.booleans(),
     trusted=st.floats(-1, 1),
     doubt=st.none() | st.floats(0.01, 10),
+    pins=pins,
+    domains=domains,
+    regions=regions,
+)
+TRIANGLE = shapes.Outline(105.0, ((0.0, 0.0), (90.0, 0.0), (90.0, 60.5)))
+PLACED = ViewState(
+    gene="VIM",
+    pins=(Pin("P1", (320.0, 480.0, 105.0)), Pin("a: b", (1.0, 2.0, 3.25))),
+    domains=Clusters(3, 7, (2, 1, 3)),
+    regions=(
+        Drawn("Region 1", 0, shapes.Box((0.0, 640.0), (10.5, 960.0), (-5.0, 400.0))),
+        Drawn("Duct", 2, shapes.Lasso("z", (TRIANGLE,), (0.0, 400.0))),
+        Drawn("a; ~b", 1, shapes.Threshold("gene", "mean(KRT8, KRT18) - VIM", above=2.1)),
+        Drawn("c", 3, shapes.LabelOf("tissue", (3, 4))),
+        Drawn("kept", 4, shapes.Members()),
+        Drawn(
+            "d",
+            5,
+            shapes.Combined(
+                "minus",
+                shapes.Ellipsoid((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+                shapes.Threshold("morphology", "nuclei", above=600.0, below=900.0),
+            ),
+        ),
+    ),
 )
 
 # A golden record is never edited: it is somebody's link.
@@ -129,8 +198,29 @@ GOLDEN = {
     ),
 }
 
+GOLDEN[
+    '{"domains":{"count":3,"numbers":[2,1,3],"seed":7},"gene":"VIM","pins":[{"name":"P1",'
+    '"place":[320,480,105]},{"name":"a: b","place":[1,2,3.25]}],"regions":[{"ink":0,'
+    '"name":"Region 1","shape":{"kind":"box","x":[0,640],"y":[10.5,960],"z":[-5,400]}},{"ink":2,'
+    '"name":"Duct","shape":{"axis":"z","kind":"lasso","outlines":[{"at":105,"corners":[[0,0],'
+    '[90,0],[90,60.5]]}],"span":[0,400]}},{"ink":1,"name":"a; ~b","shape":{"above":2.1,'
+    '"below":null,"kind":"threshold","name":"mean(KRT8, KRT18) - VIM","of":"gene"}},{"ink":3,'
+    '"name":"c","shape":{"kind":"label","label":"tissue","values":[3,4]}},{"ink":4,"name":"kept",'
+    '"shape":{"kind":"members"}},{"ink":5,"name":"d","shape":{"first":{"centre":[1,2,3],'
+    '"kind":"ellipsoid","radii":[4,5,6]},"how":"minus","kind":"combined","second":{"above":600,'
+    '"below":900,"kind":"threshold","name":"nuclei","of":"morphology"}}}],"version":1}'
+] = PLACED
+GOLDEN['{"regions":[],"version":1}'] = ViewState(regions=())
+
 # The same for what stands behind # in an address.
 GOLDEN_LINKS = {
+    "v=1&gene=VIM&pins=P1:320,480,105;a%253A%20b:1,2,3.25&domains=3,7,2,1,3"
+    "&regions=0:Region%201:box~0,640,10.5,960,-5,400"
+    ";2:Duct:lasso~z~0,400,105~0,0,90,0,90,60.5"
+    ";1:a%253B%20%257Eb:threshold~gene~mean(KRT8,%20KRT18)%20-%20VIM~2.1~"
+    ";3:c:label~tissue~3,4;4:kept:members"
+    ";5:d:combined~minus~ellipsoid~1,2,3,4,5,6~threshold~morphology~nuclei~600~900": PLACED,
+    "v=1&regions=": ViewState(regions=()),
     "v=1": ViewState(),
     "v=1&study=demo&gene=ERBB2&palette=viridis&window=0.5,2.25&cursor_um=320,480,105"
     "&crop_um=0,640,0,960,105,400&planes=0": ViewState(
@@ -203,11 +293,40 @@ def test_a_long_address_is_kept_on_the_server_and_found_again(tmp_path: Path) ->
     assert len(link) < 30
     assert Shelf(tmp_path / "views").open("#" + link) == long
     assert shelf.link(long) == link
+    old = "fedcba9876543210"  # a link of a version that kept the whole view
+    (tmp_path / "views" / f"{old}.json").write_text(long.dumps())
+    assert shelf.open(f"#view={old}") == long
     with pytest.raises(VortexError, match="not kept on this server"):
         Shelf(tmp_path / "elsewhere").open(link)
+    with pytest.raises(VortexError, match="no id"):
+        shelf.open("v=1&more=../../etc/passwd")
     for bad in ("view=../../etc/passwd", "view=", "view=0123456789ABCDEF"):
         with pytest.raises(VortexError, match="no id"):
             shelf.open(bad)
+
+
+def test_only_what_is_long_is_kept_so_that_turning_keeps_nothing_new(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    many = tuple((float(i), float(i * i % 977)) for i in range(400))
+    lasso = shapes.Lasso("z", (shapes.Outline(5.0, many),), (0.0, 400.0))
+    view = ViewState(gene="VIM", regions=(Drawn("Duct", 0, lasso),))
+    links = set()
+    for height in range(20):
+        turned = view.with_(camera=Camera((0, 0, 0), (0, 0, 1), (0, 1, 0), 100.0 + height))
+        link = shelf.link(turned)
+        assert len(link) <= LONGEST and "gene=VIM" in link
+        assert shelf.open(link) == turned
+        links.add(link)
+    assert len(links) == 20
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@given(shape)
+def test_a_shape_with_the_digits_of_an_address_is_drawn_the_same_by_its_link(one: object) -> None:
+    own = settled(one)
+    assert settled(own) == own
+    assert same(own, one)
+    assert decode(encode(ViewState(regions=(Drawn("a", 0, own),)))).regions[0].shape == own
 
 
 @pytest.mark.parametrize(
@@ -227,6 +346,17 @@ def test_a_long_address_is_kept_on_the_server_and_found_again(tmp_path: Path) ->
         ("v=1&others=VIM", "others"),
         ("v=1&tint=%22red%22", "no field 'tint'"),
         ("v=1&tint=red", "tint"),
+        ("v=1&pins=P1:1,2", "pins"),
+        ("v=1&pins=P1:1,2,nan", "P1"),
+        ("v=1&pins=P1:1,2,3;P1:1,2,3", "pins"),
+        ("v=1&domains=1,7", "2 to 100"),
+        ("v=1&domains=2,7,1,1", "numbers"),
+        ("v=1&regions=0:a:box~1,2,3", "regions"),
+        ("v=1&regions=0:a:cube~1,2,3", "regions"),
+        ("v=1&regions=0:a:box~2,1,0,1,0,1", "low end"),
+        ("v=1&regions=0:a:lasso~z~0,1,5,6~0,0,1,0,1,1", "regions"),
+        ("v=1&regions=0:a:members~1", "regions"),
+        ("v=1&regions=" + "0:a:" + "combined~or~" * 60 + "members", "regions"),
     ],
 )
 def test_what_is_no_link_is_refused_with_words(text: str, said: str) -> None:
@@ -281,6 +411,9 @@ def test_every_field_is_written_and_read() -> None:
         doubt=0.5,
         label="tissue",
         label_as="beside",
+        pins=(Pin("P1", (1.0, 2.0, 3.0)),),
+        domains=Clusters(4, 7),
+        regions=(Drawn("R", 0, shapes.Members()),),
     )
     assert set(changed.to_json()) == {f.name for f in fields(ViewState)} | {"version"}
     assert ViewState.from_json(json.loads(changed.dumps())) == changed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from vortex_model.prediction import Prediction
 from vortex_viewer.panels import facts
 from vortex_viewer.panels.answer import Answer, column
 from vortex_viewer.panels.piece import Piece, read, script
+from vortex_viewer.placed import Pin
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.state import Point
 
@@ -26,15 +27,6 @@ WIDE = 1.96
 """Standard deviations of a 95 % interval on each side."""
 
 
-@dataclass(frozen=True)
-class Pin:
-    """A place that was kept, and every gene there."""
-
-    name: str
-    place: Point
-    values: npt.NDArray[np.float64]
-
-
 class Pick(Piece):
     """Where the crosshair is, all genes there, and pins to compare with."""
 
@@ -44,24 +36,28 @@ class Pick(Piece):
     def __init__(self, on_page: Callable[[Callable[[], None]], None]) -> None:
         super().__init__(on_page)
         self.stylesheets = [read("controls.css"), read("analysis.css")]
-        self._pins: list[Pin] = []
-        self._number = 0
-        self._here: npt.NDArray[np.float64] | None = None
+        self._known: dict[tuple[str, Point], npt.NDArray[np.float64]] = {}
 
     def connect(self, session: Session) -> None:
         """Follow the crosshair while the drawer shows what is under it."""
         self._session = session
-        session.drawings.add("pick", self._tell, {"cursor_um", "prediction"})
+        session.drawings.add("pick", self._tell, {"cursor_um", "prediction", "pins"})
         session.stream.on_click = self._clicked
         self.on("pick", lambda _: self._begin())
-        self.on("pin", lambda _: session.spawn(self._pin()))
+        self.on("pin", lambda _: self._pin())
         self.on("unpin", self._unpin)
         self.on("go", self._go)
 
     async def opened(self) -> None:
         """Another study has other places."""
-        self._pins, self._number, self._here = [], 0, None
-        self._list()
+        self._known = {}
+
+    def follow(self, changed: set[str]) -> None:
+        """The pins are the state's."""
+        if "pins" in changed:
+            pins = self._session.state.pins
+            places = [[p.name, ", ".join(f"{v:.0f}" for v in p.place)] for p in pins]
+            self.show(pins=places, full=len(pins) >= MOST_PINS)
 
     # -- what the visitor does -------------------------------------------------------------
 
@@ -88,38 +84,34 @@ class Pick(Piece):
             session.change(cursor_um=place)
             self._begin()
 
-    async def _pin(self) -> None:
-        session = self._session
+    def _pin(self) -> None:
+        session, pins = self._session, self._session.state.pins
         if session.data is None or session.state.prediction is None:
             return
-        place = session.cursor
-        values = await session.run(partial(self._values, place))
-        self._number += 1
-        self._pins = [*self._pins, Pin(f"P{self._number}", place, values)][-MOST_PINS:]
-        self._list()
+        numbers = [int(pin.name[1:]) for pin in pins if re.fullmatch(r"P\d{1,6}", pin.name)]
+        pin = Pin(f"P{1 + max(numbers, default=0)}", session.cursor)
+        session.change(pins=(*pins, pin)[-MOST_PINS:])
         self._begin()
 
     def _unpin(self, name: Any) -> None:
-        self._pins = [pin for pin in self._pins if pin.name != name]
-        self._list()
-        if self._session.piece(Answer).kind == "pick":
-            self._session.drawings.ask("pick")
+        left = tuple(pin for pin in self._session.state.pins if pin.name != name)
+        self._session.change(pins=left)
 
     def _go(self, name: Any) -> None:
-        for pin in self._pins:
+        for pin in self._session.state.pins:
             if pin.name == name:
                 self._session.change(cursor_um=pin.place)
 
     # -- what is told ----------------------------------------------------------------------
 
-    def _list(self) -> None:
-        places = [[p.name, ", ".join(f"{v:.0f}" for v in p.place)] for p in self._pins]
-        self.show(pins=places, full=len(self._pins) >= MOST_PINS)
-
     def _values(self, place: Point) -> npt.NDArray[np.float64]:
+        """Every gene at a place, nan outside tissue."""
         data, name = self._session.data, self._session.state.prediction
         assert data is not None and name is not None
-        return np.asarray(data.prediction(name).profile([place]).to_numpy()[0], dtype=np.float64)
+        if (name, place) not in self._known:
+            found = data.prediction(name).profile([place]).to_numpy()[0]
+            self._known[name, place] = np.asarray(found, dtype=np.float64)
+        return self._known[name, place]
 
     async def _tell(self) -> None:
         session, data = self._session, self._session.data
@@ -150,13 +142,12 @@ class Pick(Piece):
             column("low", "Low", "Low end of the 95 % interval", value - WIDE * spread),
             column("high", "High", "High end of the 95 % interval", value + WIDE * spread),
         ]
-        for pin in self._pins:
-            if len(pin.values) == len(value):
-                hint = f"Here less pin {pin.name}"
-                columns.append(
-                    column(pin.name, f"\N{MINUS SIGN} {pin.name}", hint, value - pin.values)
-                )
-        if not self._pins:
+        for pin in session.state.pins:
+            there = await session.run(partial(self._values, pin.place))
+            hint = f"Here less pin {pin.name}"
+            if len(there) == len(value):  # else another prediction has come meanwhile
+                columns.append(column(pin.name, f"\N{MINUS SIGN} {pin.name}", hint, value - there))
+        if not session.state.pins:
             genes = prediction.genes["reliability"]
             columns.append(column("reliability", "Reliab.", "Held-out correlation", genes))
         answer.tell(
