@@ -26,9 +26,15 @@ class Drawings:
         self._failed = failed
         self._all: dict[str, tuple[Latest, frozenset[str]]] = {}
 
-    def add(self, name: str, work: Callable[[], Awaitable[None]], when: Iterable[str]) -> Latest:
-        """Draw by ``work`` whenever one of the fields ``when`` changes."""
-        drawing = Latest(work, self._failed)
+    def add(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        when: Iterable[str],
+        pause_s: float = 0.0,
+    ) -> Latest:
+        """Draw by ``work`` whenever one of the fields ``when`` changes, ``pause_s`` after it."""
+        drawing = Latest(work, self._failed, pause_s)
         self._all[name] = drawing, frozenset(when)
         return drawing
 

@@ -12,10 +12,26 @@ log = logging.getLogger(__name__)
 
 
 class Latest:
-    """Runs one piece of drawing again and again while asked to, never twice at a time."""
+    """Runs one piece of drawing again and again while asked to, never twice at a time.
 
-    def __init__(self, work: Callable[[], Awaitable[None]], failed: Callable[[str], None]) -> None:
-        self._work, self._failed = work, failed
+    Parameters
+    ----------
+    work
+        What draws.
+    failed
+        Called with words where it fails.
+    pause_s
+        How long each drawing waits for what else may be asked for: what need not follow every
+        move of a drag leaves the machine to what must.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Awaitable[None]],
+        failed: Callable[[str], None],
+        pause_s: float = 0.0,
+    ) -> None:
+        self._work, self._failed, self._pause_s = work, failed, pause_s
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
 
@@ -43,6 +59,8 @@ class Latest:
 
     async def _run(self) -> None:
         while self._wanted:
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
             self._wanted = False
             try:
                 await self._work()

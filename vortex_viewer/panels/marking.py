@@ -56,7 +56,7 @@ class Marking(Part):
             for event in ("panstart", "pan", "panend"):
                 part.figure.js_on_event(event, pen)
             done.on_change("data", partial(self._stroke, view))
-            when = {"cursor_um", "loaded", "label_as"}
+            when = {f"cursor {part.cut}", "loaded", "label_as"}
             session.drawings.add(f"marks {view}", partial(self._draw, view), when)
         when = {"crop_um", "depth", "together", "others", "label_as"}
         session.drawings.add("shells", self._stand, when)

@@ -116,10 +116,12 @@ class Oblique(Pane):
         if session is None or session.data is None:
             return
         state = session.state
-        plane = drawing.plane_of(session.data, state, session.cursor)
         x, y = state.oblique or (0.0, 0.0)
-        on = state.oblique is not None or state.layout == "oblique"
-        appears = on and not self.plane.data["on"][0]
+        on, was = state.oblique is not None or state.layout == "oblique", self.plane.data["on"][0]
+        if not (on or was or fit):
+            return
+        appears = on and not was
+        plane = drawing.plane_of(session.data, state, session.cursor)
         self._show(plane, on)
         if (x, y) != (self.tilt.data["x"][0], self.tilt.data["y"][0]):
             self.tilt.data = {"x": [x], "y": [y]}
@@ -127,7 +129,7 @@ class Oblique(Pane):
         across, down = plane.extent(session.data.content)
         now = int(fit or appears)  # else the visitor's zoom is kept, and a double click fits
         whole = {"across": list(across), "down": list(down), "now": [now, now]}
-        if on and whole != self.whole.data:
+        if whole != self.whole.data:
             self.whole.data = whole
 
     def _show(self, plane: Plane, on: bool) -> None:

@@ -15,6 +15,7 @@ from vortex_model.prediction import Prediction
 from vortex_viewer.panels import facts
 from vortex_viewer.panels.answer import Answer, column
 from vortex_viewer.panels.piece import Piece, read, script
+from vortex_viewer.panels.readout import PAUSE_S
 from vortex_viewer.placed import Pin
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.state import Point
@@ -41,7 +42,7 @@ class Pick(Piece):
     def connect(self, session: Session) -> None:
         """Follow the crosshair while the drawer shows what is under it."""
         self._session = session
-        session.drawings.add("pick", self._tell, {"cursor_um", "prediction", "pins"})
+        session.drawings.add("pick", self._tell, {"cursor_um", "prediction", "pins"}, PAUSE_S)
         session.stream.on_click = self._clicked
         self.on("pick", lambda _: self._begin())
         self.on("pin", lambda _: self._pin())

@@ -11,6 +11,9 @@ from vortex_viewer.panels.piece import Piece, script
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
+PAUSE_S = 0.08
+"""Numbers that change oftener cannot be read."""
+
 
 class Readout(Piece):
     """What is under the crosshair."""
@@ -21,7 +24,7 @@ class Readout(Piece):
     def connect(self, session: Session) -> None:
         """Read again when the crosshair or the gene changes."""
         self._session = session
-        session.drawings.add("readout", self._read, {"loaded", "cursor_um"})
+        session.drawings.add("readout", self._read, {"loaded", "cursor_um"}, PAUSE_S)
 
     async def _read(self) -> None:
         session = self._session

@@ -52,6 +52,7 @@ class Slice(Pane):
         ]
         for span, _ in self.lines:
             fig.add_layout(span)
+        self.cut = cut
         self.label = (self.title, view.upper(), cut)
         parts = {"fig": fig, "cursor": cursor, "extent": extent, "across": across, "down": down}
         self.drag("slice_move.js", parts)
@@ -104,8 +105,8 @@ class Slices(Part):
         self._session = session
         self.zoom.connect(session)
         self.oblique.connect(session)
-        for view in self.views:
-            when = COLOURS | {"spots", f"cursor {NAMES[AXES[view][0]]}", "stained"}
+        for view, part in self.views.items():
+            when = COLOURS | {"spots", f"cursor {part.cut}", "stained"}
             session.drawings.add(view, partial(self._draw, view), when)
 
     async def opened(self) -> None:

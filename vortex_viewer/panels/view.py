@@ -47,12 +47,13 @@ class View(Piece):
         self._body_drawing = add(
             "body", self._draw_body, COLOURS | {"morphology", "depth", "mode", "level", "label_as"}
         )
-        add("detail", self._refine, {"crop_um"})
+        add("detail", self._refine, {"crop_um"}, REST_S)
         add("spots", self._draw_spots, COLOURS | {"spots", "crop_um", "depth"})
         add(
             "frames",
             self._draw_frames,
             {"loaded", "cursor_um", "planes", "crop_um", "depth", "oblique"},
+            FRAMES_S,
         )
 
     async def opened(self) -> None:
@@ -199,7 +200,6 @@ class View(Piece):
 
     async def _refine(self) -> None:
         """Draw a crop as finely as it can be, once its sliders rest."""
-        await asyncio.sleep(REST_S)
         session = self._session
         if session.data is None or self._detail is None:
             return
@@ -263,7 +263,6 @@ class View(Piece):
         await session.stream.change(put)
 
     async def _draw_frames(self) -> None:
-        await asyncio.sleep(FRAMES_S)
         session, state = self._session, self._session.state
         if session.data is None:
             return

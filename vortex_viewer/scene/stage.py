@@ -67,6 +67,7 @@ class Stage:
         self._sheets: list[Any] = []
         self._sheet_depth = 1.0
         self._towards = 0
+        self._box: tuple[Box, float] | None = None
         self._crop: Box | None = None
         self._surfaces: dict[str, Any] = {}
         self._maximum = False
@@ -105,8 +106,11 @@ class Stage:
 
     def set_box(self, box: Box) -> None:
         """The edges of the block."""
-        (x0, x1), (y0, y1), (z0, z1) = box
         d = self._depth
+        if "box" in self.renderer.actors and self._box == (box, d):
+            return
+        self._box = box, d
+        (x0, x1), (y0, y1), (z0, z1) = box
         mesh = pv.Box((x0, x1, y0, y1, z0 * d, z1 * d)).extract_all_edges()
         self.plotter.add_mesh(
             mesh,
