@@ -100,6 +100,41 @@ def test_domains_are_found_shown_and_kept_and_a_link_shows_them(
     other.see(XY, lambda p: warm(p) > 0.1 and cool(p) > 0.1)
 
 
+def test_domains_that_are_not_kept_are_in_the_link_and_undo_takes_them_back(
+    visitor: Visitor, visitors: Callable[..., Visitor], server: Running, place
+) -> None:
+    visitor.page.get_by_role("button", name="Morphology alone").click()
+    visitor.page.wait_for_function("() => document.body.dataset.gene === undefined")
+    tab(visitor)
+    for count in ("3", "2", "4"):  # each is numbered like the one before
+        visitor.page.get_by_label("Number of domains").select_option(count)
+        visitor.page.get_by_role("button", name="Find domains").click()
+        visitor.page.wait_for_function(
+            "n => document.body.dataset.link?.includes(`domains=${n},`)", arg=count
+        )
+        visitor.page.locator(".v-answer").get_by_text(f"{count} domains").first.wait_for()
+    assert "label=" not in visitor.said("link")
+    visitor.page.get_by_role("button", name="Close").click()
+    first = visitor.still(XY)
+    assert warm(first) > 0.05 and cool(first) > 0.05
+    names = set(Study.open(place).label_names)
+    other = visitors()
+    other.go(f"{server.address}#{visitor.page.url.split('#')[1]}")
+    other.wait_said("labelsShown", "domains")
+    other.wait_said("answer", "domains")
+    other.page.get_by_role("button", name="Close").click()
+    again = other.see(XY, lambda p: np.abs(p - first).mean() < 1.5)
+    assert again.shape == first.shape
+    assert set(Study.open(place).label_names) == names  # nothing was kept
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.wait_for_function("() => document.body.dataset.link.includes('domains=3,')")
+    visitor.see(XY, lambda p: np.abs(p - first).mean() > 2)
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.wait_for_function("() => document.body.dataset.labelsShown === undefined")
+    visitor.see(XY, lambda p: warm(p) < 0.01)
+
+
 def test_a_label_image_lies_where_its_voxels_are_as_fill_outline_surface_and_beside(
     visitor: Visitor, place
 ) -> None:
@@ -133,8 +168,10 @@ def test_a_label_image_lies_where_its_voxels_are_as_fill_outline_surface_and_bes
     visitor.see(SCENE, lambda p: np.abs(p - solid).mean() > 1 and warm(p) > 0.005)
     visitor.page.get_by_role("radio", name="Beside", exact=True).click()
     visitor.wait_said("panes", "2")
-    beside = visitor.see(SCENE, lambda p: warm(p[:, p.shape[1] // 2 :]) > 0.02)
-    assert warm(beside[:, : beside.shape[1] // 2]) < 0.005
+    visitor.see(
+        SCENE,
+        lambda p: warm(p[:, p.shape[1] // 2 :]) > 0.02 and warm(p[:, : p.shape[1] // 2]) < 0.005,
+    )
     visitor.page.get_by_role("button", name="Hide", exact=True).click()
     visitor.wait_said("panes", "1")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_model.analysis.domains import MOST, Domains, find_domains, marker_genes
+from vortex_model.analysis.domains import MOST, marker_genes
 from vortex_model.analysis.moments import reliable
 from vortex_model.analysis.segmentation import (
     Learner,
@@ -24,6 +24,7 @@ from vortex_model.grid import Grid
 from vortex_model.multiscale import Level
 from vortex_model.prediction import Prediction
 from vortex_viewer.panels.answer import Answer, column
+from vortex_viewer.panels.clustering import Found, find_again, find_new
 from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
@@ -61,6 +62,7 @@ class DomainsPanel(Piece):
         self._learner: Learner | None = None
         self._found: tuple[Labels, Grid, dict[int, str], str] | None = None
         self._named = False
+        self._clusters: Found | None = None
 
     def connect(self, session: Session) -> None:
         """Hear what is asked and painted."""
@@ -90,38 +92,57 @@ class DomainsPanel(Piece):
             self.show(ready=state.prediction is not None, most=MOST)
         if "label_as" in changed:
             self.show(how=state.label_as)
-        if "label" in changed and (state.label is not None or self._named):
+        if "domains" in changed or ("prediction" in changed and state.domains is not None):
+            self._session.spawn(self._show_domains())
+        if "label" in changed and not state.domains and (state.label or self._named):
             self._session.spawn(self._label(state.label))
 
     # -- domains ---------------------------------------------------------------------------
 
     async def _find(self, count: Any) -> None:
-        data, prediction = await self._prediction()
+        """Find domains, numbered like those that are shown; the view then says which."""
+        _, prediction = await self._prediction()
         answer = self._session.piece(Answer)
         answer.wait("domains", "Domains", "Clustering what the tissue expresses")
         like = self._found[0] if self._found and self._found[3] == "domains" else None
         number = None if count in (None, "") else int(count)
         try:
-            work = partial(find_domains, prediction, number, like=like)
-            made: Domains = await self._session.run(work)
-            table = await self._session.run(partial(marker_genes, prediction, made.labels, MARKERS))
+            work = partial(find_new, prediction, number, like)
+            self._clusters = await self._session.run(work)
         except VortexError:
             answer.hide()
             raise
-        names = dict(enumerate(made.names, start=1))
-        summary = class_summary(prediction, made.labels, names)
-        note = "Number as asked."
-        if not made.stability.empty:
-            steady = float(made.stability["stability"].loc[made.count])
-            note = (
-                f"{made.count} domains: the most that two halves of the tissue agree on "
-                f"(agreement {steady:.2f} of 1)."
-            )
-        self._lay(made.labels, made.grid, names, "domains")
-        answer.tell(
+        self._hide()
+        self._session.change(domains=self._clusters.clusters, label=None)
+        await self._show_domains()
+
+    async def _show_domains(self) -> None:
+        """Lay the domains of the view over the pictures, and tell their genes."""
+        session, wanted = self._session, self._session.state.domains
+        if wanted is None:
+            if self._found is not None and self._found[3] == "domains":
+                self._hide()
+            return
+        if session.state.prediction is None:
+            session.warn("This view shows domains, which follow a prediction. Fine-tune one first.")
+            return
+        data, prediction = await self._prediction()
+        found = self._clusters
+        if found is None or not found.answers(prediction, wanted):
+            found = await session.run(partial(find_again, prediction, wanted))
+        elif self._found is not None and self._found[0] is found.labels:
+            return  # they lie there already
+        if (session.state.domains, session.state.prediction) != (wanted, prediction.id):
+            return  # something else is wanted by now
+        self._clusters = found
+        names = {i: f"Domain {i}" for i in range(1, wanted.count + 1)}
+        self._lay(found.labels, prediction.grid, names, "domains")
+        table = await session.run(partial(marker_genes, prediction, found.labels, MARKERS))
+        summary = await session.run(partial(class_summary, prediction, found.labels, names))
+        session.piece(Answer).tell(
             "domains",
-            f"{made.count} domains",
-            note=f"{note} Below, the genes that mark each against the rest.",
+            f"{wanted.count} domains",
+            note=f"{found.note} Below, the genes that mark each against the rest.",
             file=f"{data.info.name} domains",
             legend=_legend(names, summary["fraction"]),
             genes=[str(g) for g in table["gene"]],
@@ -132,7 +153,7 @@ class DomainsPanel(Piece):
                 column("standardised", "Effect", "Over the spread", table["standardised"]),
                 column("reliability", "Reliab.", "Held-out correlation", table["reliability"]),
             ],
-            gene=self._session.state.gene,
+            gene=session.state.gene,
         )
 
     # -- label images ----------------------------------------------------------------------
@@ -142,7 +163,7 @@ class DomainsPanel(Piece):
         label = str(name) if name else None
         if label is None and not self._named:
             self._hide()
-        self._session.change(label=label)
+        self._session.change(label=label, domains=None)
 
     async def _label(self, name: str | None) -> None:
         data = self._session.data
@@ -248,6 +269,7 @@ class DomainsPanel(Piece):
             raise
         names = dict(enumerate(made.names, start=1))
         self._lay(made.labels, made.grid, names, "painted")
+        self._session.change(label=None, domains=None)  # these are in no address until kept
         if self._session.state.prediction is None:
             answer.hide()
             return
@@ -274,8 +296,6 @@ class DomainsPanel(Piece):
         self._marking.set("labels", marks.Marks(grid, labels, inks, FILL))
         key = [[inks[v], n] for v, n in names.items()]
         self.show(shown=title, key=key, keepable=title in ("domains", "painted"))
-        if title in ("domains", "painted") and self._session.state.label is not None:
-            self._session.change(label=None)  # these are in no address until they are kept
 
     def _hide(self) -> None:
         self._found, self._named = None, False
@@ -297,7 +317,7 @@ class DomainsPanel(Piece):
         await self._session.run(partial(keep_labels, data.study, clean, labels, grid, names))
         self._found, self._named = (labels, grid, names, clean), True
         self.show(labels=data.study.label_names, shown=clean, keepable=False)
-        self._session.change(label=clean)
+        self._session.change(label=clean, domains=None)
         await self._session.piece(Regions).sources()
 
 
