@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hands import places, stroke
 from studies import block
@@ -13,6 +14,7 @@ from vortex_model import Study
 from vortex_viewer.state import ViewState
 from vortex_viewer.views import keep_view
 
+XY = '[data-slice="xy"]'
 PUBLIC = """
 import sys
 from pathlib import Path
@@ -83,6 +85,38 @@ def test_who_only_looks_changes_nothing_and_is_told_why(
     page.get_by_label("Class to paint").evaluate("node => { node.value = 'gland'; }")
     past(guest, "button", "Paint")
     assert guest.said("painting") is None and guest.said("job") is None
+    assert files(place) == before
+
+
+def test_a_region_of_a_mere_visitor_is_in_the_view_and_its_link_alone(
+    visitors: Callable[..., Visitor], server: Running, place: Path
+) -> None:
+    before = files(place)
+    guest = visitors(1440, 900)
+    guest.go(server.origin)
+    at = places(guest)
+    guest.page.get_by_role("tab", name="Regions").click()
+    plain = guest.still(XY)
+    guest.page.locator('[data-shape="lasso"]').click()
+    guest.wait_said("drawing", "lasso")
+    stroke(guest, [at(300, 200), at(900, 200), at(900, 700), at(305, 205)])
+    guest.wait_said("regions", '["Region 1"]')
+    guest.page.wait_for_function("() => document.body.dataset.link.includes('regions=0:')")
+    guest.see(XY, lambda p: np.abs(p - plain).mean() > 2)
+    assert guest.page.get_by_label("Keep Region 1").count() == 0
+    guest.page.get_by_label("Hide Region 1")  # what is one's own can be hidden, named, removed
+    guest.page.get_by_label("Rename Region 1").click()
+    guest.page.get_by_label("New name of Region 1").fill("Gland")
+    guest.page.get_by_label("New name of Region 1").press("Enter")
+    guest.wait_said("regions", '["Gland"]')
+    guest.page.wait_for_function("() => document.body.dataset.link.includes(':Gland:')")
+    seen = guest.still(XY)
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        guest.page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/public-region.png")
+    other = visitors(1440, 900)
+    other.go(f"{server.origin}/#{guest.page.url.split('#')[1]}")
+    other.wait_said("regions", '["Gland"]')
+    assert other.see(XY, lambda p: np.abs(p - seen).mean() < 1.5).shape == seen.shape
     assert files(place) == before
 
 

@@ -1,6 +1,7 @@
 """Regions are drawn in slices, kept, measured and compared; the numbers are numpy's."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -164,6 +165,62 @@ def test_regions_are_renamed_hidden_removed_and_there_for_the_next_visitor(
     two.go(server.address)
     two.page.wait_for_function("() => document.body.dataset.regions.includes('Duct')")
     assert json.loads(two.said("regions")) == sorted(masks(place), key=str.casefold)
+
+
+def test_regions_are_in_the_link_and_undone_and_redone(
+    visitors: Callable[..., Visitor], server: Running, place
+) -> None:
+    one = visitors(1440, 900)
+    one.go(server.address)
+    tab(one)
+    one.page.wait_for_function("() => JSON.parse(document.body.dataset.regions).length > 1")
+    before = json.loads(one.said("regions"))
+    for name in before:
+        one.page.get_by_label(f"Hide {name}").click()
+        one.page.get_by_label(f"Show {name}").wait_for()
+    at = places(one)
+    plain = one.still(XY)
+    drag(one, "ellipsoid", [at(400, 300), at(800, 700)])
+    name = next(n for n in json.loads(one.said("regions")) if n not in before)
+    drawn = one.see(XY, lambda p: np.abs(p - plain).mean() > 1)
+    one.page.wait_for_function("() => document.body.dataset.link.includes(':ellipsoid~')")
+    link = one.page.url.split("#")[1]
+    assert "Duct" not in link  # what is hidden stays hidden there
+    drawn = one.still(XY)
+    one.page.keyboard.press("Control+z")
+    one.page.get_by_label(f"Show {name}").wait_for()
+    one.see(XY, lambda p: np.abs(p - plain).mean() < 1)
+    one.page.keyboard.press("Control+Shift+z")
+    one.page.get_by_label(f"Hide {name}").wait_for()
+    # removed from the study, it is still what the link says, and can be kept anew
+    one.page.get_by_label(f"Remove {name}").click()
+    one.page.wait_for_function("n => !document.body.dataset.regions.includes(n)", arg=name)
+    assert name not in masks(place)
+    two = visitors(1440, 900)
+    two.go(f"{server.address}#{link}")
+    two.page.wait_for_function("n => document.body.dataset.regions.includes(n)", arg=name)
+    assert two.see(XY, lambda p: np.abs(p - drawn).mean() < 1.5).shape == drawn.shape
+    tab(two)
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        two.page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/region-link.png")
+    two.page.get_by_label(f"Keep {name}").click()
+    two.page.locator(f'[data-region="{name}"][data-saved="1"]').wait_for()
+    assert name in masks(place)
+    one.page.keyboard.press("Control+z")
+    one.page.get_by_label(f"Hide {name}").wait_for()
+
+
+def test_a_link_to_a_region_that_cannot_be_drawn_shows_the_rest(
+    visitors: Callable[..., Visitor], server: Running
+) -> None:
+    one = visitors()
+    link = (
+        "regions=0:lost:threshold~gene~NOSUCH~1~;1:there:box~200,600,200,600,0,400;2:gone:members"
+    )
+    one.go(f"{server.address}#v=1&study=block&{link}")
+    one.page.wait_for_function("() => document.body.dataset.error?.includes('NOSUCH')")
+    assert "there" in json.loads(one.said("regions"))
+    assert "lost" not in json.loads(one.said("regions"))
 
 
 def test_a_region_without_tokens_is_told(visitor: Visitor) -> None:

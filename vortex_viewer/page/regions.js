@@ -17,7 +17,6 @@ export function render({ model }) {
     make("div", { class: "asks" }, ...tools, through, make("span", { class: "label" }, "µm deep")),
     make("div", { class: "asks one" }, source, level, from), hint, list, make("div", { class: "actions" }, go),
     make("div", { class: "asks rule" }, make("span", { class: "label" }, "Profile"), line, depth, around), saving);
-  const hints = new Map(tools.map((one) => [one, one.title]));
   const chosen = () => (props.choices ?? [])[source.selectedIndex] ?? ["gene", null, null, ""];
   function fill() {
     const [kind, name] = chosen();
@@ -37,14 +36,16 @@ export function render({ model }) {
     return make("button", { type: "button", "aria-pressed": own.has(name) ? "true" : "false", "aria-label": `${name} on side ${letter}`, title: `Compare: side ${letter}`,
       onclick: () => { if (own.has(name)) own.delete(name); else { own.add(name); other.delete(name); } draw(); } }, letter);
   }
-  function row([name, colour, size, seen]) {
+  function row([name, colour, size, seen, saved]) {
+    const own = !saved || !props.fixed;  // what the study keeps is not everybody's to change
     const swatch = make("i"); swatch.style.background = colour;
-    const item = make("li", { "data-region": name, class: seen ? "region" : "region dim" }, swatch,
+    const item = make("li", { "data-region": name, class: seen ? "region" : "region dim", "data-saved": saved ? "1" : "0" }, swatch,
       make("button", { type: "button", class: "tab name", title: `${name}: every gene in it`, onclick: () => send("measure", name) }, name),
       make("span", { class: "amount", title: "Tissue in it" }, `${size >= 0.1 ? size.toFixed(2) : size.toPrecision(2)} mm³`),
       make("span", { class: "acts2" },
         make("button", { type: "button", class: "iconbutton", "aria-pressed": seen ? "true" : "false", title: seen ? "Hide" : "Show", "aria-label": `${seen ? "Hide" : "Show"} ${name}`, onclick: () => send("visible", name) }, icon(seen ? "check" : "plus")),
-        ...(props.fixed ? [] : [make("button", { type: "button", class: "iconbutton", title: "Rename", "aria-label": `Rename ${name}`, onclick: () => rename(item, name) }, icon("pen")),
+        saved || props.fixed ? null : make("button", { type: "button", class: "iconbutton", title: "Keep with the study: it is in this view and its link alone", "aria-label": `Keep ${name}`, onclick: () => send("keep", name) }, icon("save")),
+        ...(!own ? [] : [make("button", { type: "button", class: "iconbutton", title: "Rename", "aria-label": `Rename ${name}`, onclick: () => rename(item, name) }, icon("pen")),
         make("button", { type: "button", class: "iconbutton", title: "Remove", "aria-label": `Remove ${name}`, onclick: () => { a.delete(name); b.delete(name); send("remove", name); } }, icon("cross"))])),
       make("span", { class: "sides" }, side(name, "A", a, b), side(name, "B", b, a)));
     return item;
@@ -64,7 +65,7 @@ export function render({ model }) {
     around.disabled = !a.size; saving.hidden = !regions.length;
     go.disabled = !a.size; go.textContent = a.size && !b.size ? "Compare A with the rest" : "Compare A with B";
     go.parentNode.hidden = !regions.length;
-    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.fixed ? props.fixed : props.ready ? "No region yet. Choose a shape, then drag in a slice." : "Regions need a prediction: fine-tune one first.";
+    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? `No region yet. Choose a shape, then drag in a slice.${props.fixed ? " It stays in this view and its link." : ""}` : "Regions need a prediction: fine-tune one first.";
   }
   const send = bind(model, (next) => {
     props = next;
@@ -74,9 +75,9 @@ export function render({ model }) {
       source.replaceChildren(...choices.map((c) => make("option", {}, c[3]))); source.selectedIndex = Math.min(at, choices.length - 1); fill();
     }
     props.choices = known;
-    from.disabled = source.disabled = level.disabled = through.disabled = !props.ready || !!props.fixed; line.disabled = depth.disabled = !props.ready || !props.gene;
+    from.disabled = source.disabled = level.disabled = !props.ready; line.disabled = depth.disabled = !props.ready || !props.gene;
     if (props.file && props.file.stamp !== taken) { taken = props.file.stamp; take(props.file); }
-    for (const t of [...tools, line]) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); if (t !== line) { t.disabled = !props.ready || !!props.fixed; t.title = props.fixed ?? hints.get(t); } }
+    for (const t of [...tools, line]) { t.setAttribute("aria-pressed", t.dataset.shape === props.drawing ? "true" : "false"); if (t !== line) t.disabled = !props.ready; }
     hook({ drawing: props.drawing, regions: JSON.stringify((props.regions ?? []).map(([n]) => n)) });
     draw();
   });

@@ -28,7 +28,8 @@ from vortex_viewer.panels.clustering import Found, find_again, find_new
 from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
-from vortex_viewer.panels.regions import VIEW_AXES, Regions
+from vortex_viewer.panels.region_shapes import VIEW_AXES
+from vortex_viewer.panels.regions import Regions
 from vortex_viewer.scene import marks
 from vortex_viewer.scene.data import StudyData
 

@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import shutil
-import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vortex_model.analysis import profiles, shapes
+from vortex_model.analysis import profiles
 from vortex_model.analysis import regions as kept
 from vortex_model.analysis.regions import Region
-from vortex_model.analysis.shapes import Axis, Shape
+from vortex_model.analysis.shapes import Shape
 from vortex_model.errors import VortexError
 from vortex_model.prediction import Prediction
 from vortex_viewer import drawing
+from vortex_viewer.link_text import settled
 from vortex_viewer.panels import region_answers as answers
+from vortex_viewer.panels import region_list
 from vortex_viewer.panels.answer import Answer
 from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.marking import Pen
 from vortex_viewer.panels.piece import Piece, read, script
+from vortex_viewer.panels.region_list import Row, Saved, Shown, free_ink, free_name
+from vortex_viewer.panels.region_shapes import (
+    VIEW_AXES,
+    Corners,
+    from_choice,
+    from_stroke,
+    labels_zip,
+    sources_of,
+    tokens_csv,
+)
+from vortex_viewer.placed import Drawn
 from vortex_viewer.scene import marks
-from vortex_viewer.scene.data import StudyData
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
-VIEW_AXES: dict[str, tuple[str, str, Axis]] = {
-    "xy": ("x", "y", "z"),
-    "xz": ("x", "z", "y"),
-    "yz": ("y", "z", "x"),
-}
-"""Axes across and down each slice, and the one that it cuts."""
-MOST_CORNERS = 400
 TOOLS = ("box", "ellipsoid", "lasso", "line")
-Corners = list[tuple[float, float]]
 
 
 class Regions(Piece):
@@ -51,11 +52,12 @@ class Regions(Piece):
     def __init__(self, on_page: Callable[[Callable[[], None]], None]) -> None:
         super().__init__(on_page)
         self.stylesheets = [read("controls.css"), read("analysis.css")]
-        self._regions: dict[str, Region] = {}
-        self._hidden: set[str] = set()
+        self._saved: Saved = {}
+        self._rows: dict[str, Row] = {}
+        self._made: dict[tuple[str, str, Shape], Region] = {}
         self._wish: dict[str, Any] = {}
         self._lock = asyncio.Lock()
-        self._saved = 0
+        self._stamp = 0
 
     def connect(self, session: Session) -> None:
         """Hear what is drawn and asked."""
@@ -63,25 +65,26 @@ class Regions(Piece):
         self._marking = session.marking
         self.show(fixed=session.house.fixed)
         self.on("draw", self._want)
-        made = changing(session, lambda wish: session.spawn(self._made_of(wish)))
-        self.on("made", made)
-        self.on("remove", changing(session, lambda name: session.spawn(self._remove(str(name)))))
-        rename = changing(
-            session, lambda pair: session.spawn(self._name_anew(pair["old"], pair["new"]))
+        self.on("made", lambda wish: session.spawn(self._made_of(wish)))
+        self.on("remove", lambda name: session.spawn(self._remove(str(name))))
+        self.on(
+            "rename",
+            lambda pair: session.spawn(self._name_anew(str(pair["old"]), str(pair["new"]))),
         )
-        self.on("rename", rename)
+        self.on("keep", changing(session, lambda name: session.spawn(self._keep(str(name)))))
         self.on("visible", self._toggle)
         self.on("compare", lambda sides: session.spawn(self._compare(sides)))
         self.on("measure", lambda name: session.spawn(self._measure(str(name))))
         self.on("profile", lambda wish: session.spawn(self._profile(wish)))
         self.on("save", lambda kind: session.spawn(self._save(str(kind))))
+        session.drawings.add("regions", self._refresh, {"prediction", "regions"})
 
     async def opened(self) -> None:
         """The regions that the study keeps."""
-        self._hidden, self._wish = set(), {}
+        self._rows, self._made, self._wish = {}, {}, {}
         self.show(drawing=None)
         await self.sources()
-        await self._reload()
+        await self._read()
 
     async def sources(self) -> None:
         """Tell the page what a region can be made of."""
@@ -99,16 +102,12 @@ class Regions(Piece):
                 level=level,
                 ready=state.prediction is not None,
             )
-        if "prediction" in changed:
-            self._session.spawn(self._refresh())
 
     # -- drawing ---------------------------------------------------------------------------
 
     def _want(self, wish: Any) -> None:
         """The next stroke is this shape; None is none."""
         self._wish = wish if isinstance(wish, dict) and wish.get("shape") in TOOLS else {}
-        if self._session.house.fixed and self._wish.get("shape") != "line":
-            self._wish = {}
         self.show(drawing=self._wish.get("shape"))
         if self._wish:
             self._marking.take(Pen("regions", self._stroke, partial(self._want, None)))
@@ -123,130 +122,165 @@ class Regions(Piece):
         elif wish:
             self._session.spawn(self._add(partial(self._shape, wish, view, corners)))
 
-    def _shape(self, wish: dict[str, Any], view: str, corners: list[tuple[float, float]]) -> Shape:
-        """The stroke as a shape: what it encloses in its slice, carried through the third axis."""
+    def _shape(
+        self, wish: dict[str, Any], view: str, corners: Corners, prediction: Prediction
+    ) -> Shape:
         data, at = self._session.data, self._session.cursor
         assert data is not None
-        across, down, cut = VIEW_AXES[view]
-        block = dict(zip("xyz", data.frame.bounds_um[::-1], strict=True))
-        middle = at["xyz".index(cut)]
-        places = np.asarray(corners)
-        low, high = places.min(axis=0), places.max(axis=0)
-        if min(high - low) <= 0:
-            raise VortexError("That is a line, no area. Drag from one corner to the other.")
-        through = wish.get("through")
-        half = None if through in (None, "") else float(through) / 2
-        if wish["shape"] == "ellipsoid":
-            radii = {across: (high - low)[0] / 2, down: (high - low)[1] / 2}
-            radii[cut] = float(np.mean(list(radii.values()))) if half is None else half
-            centre = dict(zip((across, down), (low + high) / 2, strict=True)) | {cut: middle}
-            return shapes.Ellipsoid(
-                tuple(float(centre[a]) for a in "xyz"),  # type: ignore[arg-type]
-                tuple(float(radii[a]) for a in "xyz"),  # type: ignore[arg-type]
-            )
-        span = block[cut] if half is None else (middle - half, middle + half)
-        if wish["shape"] == "box":
-            sides = {across: (low[0], high[0]), down: (low[1], high[1]), cut: span}
-            return shapes.Box(**{a: (float(s[0]), float(s[1])) for a, s in sides.items()})
-        step = max(1, len(corners) // MOST_CORNERS)
-        outline = shapes.Outline(middle, tuple(corners[::step]))
-        return shapes.Lasso(cut, (outline,), (float(span[0]), float(span[1])))
+        return from_stroke(data, wish, view, corners, at, min(prediction.grid.spacing_um))
 
     async def _made_of(self, wish: Any) -> None:
         """A region from a threshold on the gene or a channel, or a class of a label image."""
-        kind, name = str(wish.get("kind")), str(wish.get("name"))
-        if kind == "label":
-            value = int(wish["value"])
-            shape: Shape = shapes.LabelOf(name, (value,))
-            own = str(wish.get("title") or f"{name} {value}")
-        else:
-            state = self._session.state
-            if kind == "gene":
-                if state.gene is None:
-                    raise VortexError("Choose a gene first: its threshold makes the region.")
-                name = state.gene.removeprefix("=")
-            try:
-                level = float(wish["level"])
-            except (TypeError, ValueError) as error:
-                raise VortexError("Give the value that the region lies above.") from error
-            if not np.isfinite(level):
-                raise VortexError("Give the value that the region lies above.")
-            shape = shapes.Threshold(kind, name, above=level)  # type: ignore[arg-type]
-            own = f"{name} above {level:.4g}"
-        await self._add(lambda: shape, self._free(own))
+        shape, name = from_choice(wish, self._session.state.gene)
+        await self._add(lambda _: shape, free_name(name, self._rows))
 
-    def _free(self, name: str) -> str:
-        """A name that no region has yet."""
-        number, own = 1, name[: kept.MAX_NAME]
-        while own in self._regions:
-            number += 1
-            own = f"{name[: kept.MAX_NAME - 5]} {number}"
-        return own
-
-    async def _add(self, shape: Callable[[], Shape], name: str | None = None) -> None:
+    async def _add(self, shape: Callable[[Prediction], Shape], name: str | None = None) -> None:
+        """One more region in the view, which the study keeps too where it may."""
         session, data = self._session, self._session.data
-        prediction = session.state.prediction
-        if data is None or prediction is None:
+        if data is None or session.state.prediction is None:
             raise VortexError("Regions lie on a prediction's lattice. Fine-tune one first.")
+        prediction = await self._prediction()
         async with self._lock:
-            number = next(n for n in range(1, 10_000) if f"Region {n}" not in self._regions)
+            number = next(n for n in range(1, 10_000) if f"Region {n}" not in self._rows)
             own = name or f"Region {number}"
-            work = partial(kept.make_region, own, shape(), data.prediction(prediction), data.study)
+            drawn = await session.run(lambda: settled(shape(prediction)))
+            work = partial(kept.make_region, own, drawn, prediction, data.study)
             region = await session.run(work)
-            await session.run(partial(kept.save, data.study, region))
-        await self._reload()
+            seen = self._noted()
+            if session.house.changes:
+                await session.run(partial(kept.save, data.study, region))
+                await self._read()
+            self._made[prediction.id, own, drawn] = region
+            ink = free_ink(d.ink for d in seen)
+            session.change(regions=(*seen, Drawn(own, ink, drawn)))
+            await self._refresh()
+
+    def _noted(self) -> Shown:
+        """What is shown, from now on whatever else the study keeps: undo comes back to it."""
+        session = self._session
+        seen = region_list.shown(session.state.regions, self._saved)
+        if session.state.regions is None:
+            session.go(session.state.with_(regions=seen), noted=False)
+        return seen
 
     # -- the list --------------------------------------------------------------------------
 
-    async def _reload(self) -> None:
+    async def _read(self) -> None:
         data = self._session.data
-        if data is None:
-            return
-        self._regions = await self._session.run(partial(kept.saved, data.study))
-        await self._refresh()
+        if data is not None:
+            self._saved = await self._session.run(partial(kept.saved, data.study))
+            self._made = {}
 
     async def _refresh(self) -> None:
         """Lay the regions over the pictures, and list them."""
         session, data = self._session, self._session.data
-        name = session.state.prediction
+        name, wanted = session.state.prediction, session.state.regions
         if data is None or name is None:
+            self._rows = {}
             self._marking.set("regions", None)
             self.show(regions=[])
             return
         prediction = await session.run(partial(data.prediction, name))
-        masks = await session.run(partial(self._masks, prediction.grid))
-        table = await session.run(partial(profiles.region_summary, prediction, masks))
+        rows = region_list.rows(wanted, self._saved)
+        found, missing = await session.run(partial(self._drawn, rows, prediction))
+        table = await session.run(partial(profiles.region_summary, prediction, found))
+        if (session.data, session.state.prediction) != (data, name):
+            return
+        self._rows = {n: row for row in rows if (n := row.drawn.name) in found}
         sizes = [float(v) for v in table["tissue_mm3"].to_numpy()]
-        rows, inks = [], {}
+        told, inks = [], {}
         over = np.zeros(prediction.grid.shape, np.uint16)
-        for number, (region, mask) in enumerate(masks.items()):
-            seen = region not in self._hidden
-            if seen:
-                over[mask] = number + 1
-                inks[number + 1] = marks.ink(number)
-            rows.append([region, marks.ink(number), sizes[number], seen])
-        found = marks.Marks(prediction.grid, over, inks, 0.18) if inks else None
-        self._marking.set("regions", found)
-        self.show(regions=rows)
+        for number, (row, size) in enumerate(zip(self._rows.values(), sizes, strict=True)):
+            ink = marks.ink(row.drawn.ink)
+            if row.seen:
+                over[found[row.drawn.name]] = number + 1
+                inks[number + 1] = ink
+            told.append([row.drawn.name, ink, size, row.seen, row.saved])
+        self._marking.set(
+            "regions", marks.Marks(prediction.grid, over, inks, 0.18) if inks else None
+        )
+        self.show(regions=told)
+        if missing:
+            session.warn(f"Not all regions of this view can be drawn here: {missing}")
 
-    def _masks(self, grid: Any) -> dict[str, Any]:
-        return {name: region.on(grid).mask for name, region in self._regions.items()}
+    def _drawn(self, rows: list[Row], prediction: Prediction) -> tuple[dict[str, Any], str]:
+        """Masks on the lattice by name, and why one has none."""
+        data, found, missing = self._session.data, {}, []
+        assert data is not None
+        for row in rows:
+            drawn = row.drawn
+            key = (prediction.id, drawn.name, drawn.shape)
+            try:
+                if key not in self._made:
+                    self._made[key] = region_list.on_lattice(
+                        drawn, self._saved, prediction, data.study
+                    )
+                found[drawn.name] = self._made[key].mask
+            except VortexError as error:
+                missing.append(str(error))
+        return found, " ".join(missing)
 
     def _toggle(self, name: Any) -> None:
-        self._hidden ^= {str(name)}
-        self._session.spawn(self._refresh())
+        """Show a region, or hide it."""
+        row = self._rows.get(str(name))
+        if row is None:
+            return
+        others = tuple(d for d in self._noted() if d.name != name)
+        self._session.change(regions=others if row.seen else (*others, row.drawn))
 
     async def _remove(self, name: str) -> None:
-        data = self._session.data
-        assert data is not None
-        await self._session.run(partial(kept.remove, data.study, name))
-        await self._reload()
+        """Forget a region; undo shows it again, to be kept anew."""
+        session, data, row = self._session, self._session.data, self._rows.get(name)
+        if data is None or row is None:
+            return
+        if row.saved and not self._may():
+            return
+        others = tuple(d for d in self._noted() if d.name != name)
+        if row.saved:
+            await session.run(partial(kept.remove, data.study, name))
+            await self._read()
+        session.change(regions=others)
+        session.drawings.ask("regions")
 
     async def _name_anew(self, old: str, new: str) -> None:
-        data = self._session.data
-        assert data is not None
-        await self._session.run(partial(kept.rename, data.study, str(old), str(new)))
-        await self._reload()
+        session, data, row = self._session, self._session.data, self._rows.get(old)
+        new = " ".join(new.split())
+        if data is None or row is None or (row.saved and not self._may()):
+            return
+        if new in self._rows:
+            raise VortexError(f"There is a region {new!r} already; choose another name.")
+        if row.saved:
+            await session.run(partial(kept.rename, data.study, old, new))
+            await self._read()
+        if session.state.regions is not None:
+            names = {old: new}
+            changed = tuple(
+                replace(d, name=names.get(d.name, d.name)) for d in session.state.regions
+            )
+            session.change(regions=changed)
+        session.drawings.ask("regions")
+
+    async def _keep(self, name: str) -> None:
+        """Keep with the study what is in this view alone."""
+        session, data, row = self._session, self._session.data, self._rows.get(name)
+        if data is None or row is None or row.saved:
+            return
+        own = free_name(name, self._saved)
+        prediction = await self._prediction()
+        work = partial(kept.make_region, own, row.drawn.shape, prediction, data.study)
+        await session.run(lambda: kept.save(data.study, work()))
+        await self._read()
+        shown = session.state.regions or ()
+        changed = tuple(replace(d, name=own) if d.name == name else d for d in shown)
+        session.change(regions=changed)
+        session.drawings.ask("regions")
+
+    def _may(self) -> bool:
+        """Whether visitors may change the study; they are told where not."""
+        why = self._session.house.fixed
+        if why:
+            self._session.fail(why)
+        return why is None
 
     # -- the answers -----------------------------------------------------------------------
 
@@ -271,8 +305,11 @@ class Regions(Piece):
         answer.tell(kind, title, file=f"{study} {title}", gene=session.state.gene, **made)
 
     def _mask(self, names: list[str], prediction: Prediction) -> Any:
-        masks = self._masks(prediction.grid)
-        return np.logical_or.reduce([masks[n] for n in names])
+        rows = [self._rows[n] for n in names if n in self._rows]
+        masks, missing = self._drawn(rows, prediction)
+        if not masks:
+            raise VortexError(missing or "There is no such region any more.")
+        return np.logical_or.reduce(list(masks.values()))
 
     async def _measure(self, name: str) -> None:
         """Every gene in a region."""
@@ -283,8 +320,8 @@ class Regions(Piece):
 
     async def _compare(self, sides: Any) -> None:
         """What differs between two regions, or one and the rest."""
-        first = [n for n in sides.get("a", []) if n in self._regions]
-        second = [n for n in sides.get("b", []) if n in self._regions]
+        first = [n for n in sides.get("a", []) if n in self._rows]
+        second = [n for n in sides.get("b", []) if n in self._rows]
         if not first:
             raise VortexError("Mark at least one region with A; without B it is the rest.")
         prediction = await self._prediction()
@@ -314,7 +351,7 @@ class Regions(Piece):
 
     async def _profile(self, wish: Any) -> None:
         """The gene with depth, or by distance from the regions of side A."""
-        names = [n for n in wish.get("a", []) if n in self._regions]
+        names = [n for n in wish.get("a", []) if n in self._rows]
         genes, prediction = self._genes(), await self._prediction()
         mask = self._mask(names, prediction) if names else None
         where = " + ".join(names) or "all tissue"
@@ -331,34 +368,11 @@ class Regions(Piece):
     async def _save(self, kind: str) -> None:
         """Hand the regions to the page as a file."""
         prediction = await self._prediction()
-        regions = [region.on(prediction.grid) for region in self._regions.values()]
+        masks, _ = self._drawn(list(self._rows.values()), prediction)
+        shapes = {n: self._rows[n].drawn.shape for n in masks}
+        regions = [Region(n, shapes[n], prediction.grid, mask) for n, mask in masks.items()]
         study = "" if self._session.data is None else self._session.data.info.name
         make = labels_zip if kind == "labels" else tokens_csv
         name, content = await self._session.run(partial(make, regions, f"{study} regions"))
-        self._saved += 1
-        self.show_bulk(file={"name": name, "data": content, "stamp": self._saved})
-
-
-def sources_of(data: StudyData) -> list[list[Any]]:
-    """What a region can be made of besides a drawing: kind, name, value, words."""
-    found: list[list[Any]] = []
-    channels = [] if data.image is None else [c.name for c in data.image.channels]
-    found += [["morphology", name, None, f"{name} above"] for name in channels]
-    for label in data.study.label_names:
-        for value, name in data.study.label_classes(label).items():
-            found.append(["label", label, value, f"{name} ({label})"])
-    return found
-
-
-def tokens_csv(regions: list[Region], name: str) -> tuple[str, str]:
-    """A file's name, and base64 of every token of the regions as CSV."""
-    table = kept.token_table(regions).to_csv(index=False, float_format="%.6g")
-    return f"{name}.csv", base64.b64encode(table.encode()).decode()
-
-
-def labels_zip(regions: list[Region], name: str) -> tuple[str, str]:
-    """A file's name, and base64 of the regions as an OME-Zarr label image, zipped."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = kept.export_labels(regions, Path(folder) / f"{name}.ome.zarr")
-        packed = shutil.make_archive(str(place), "zip", folder, place.name)
-        return Path(packed).name, base64.b64encode(Path(packed).read_bytes()).decode()
+        self._stamp += 1
+        self.show_bulk(file={"name": name, "data": content, "stamp": self._stamp})
