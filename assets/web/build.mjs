@@ -21,6 +21,15 @@ const noWasmCodecs = {
   },
 };
 
+// vtk.js asks for a graphics context of its own, and a shader, only to learn whether textures of
+// 16 bits can be filtered. All of ours have 8.
+const noTrial = {
+  name: "no-trial-context",
+  setup(pack) {
+    pack.onLoad({ filter: /supportsNorm16Linear\.js$/ }, () => ({ contents: "export default () => false;" }));
+  },
+};
+
 async function bundle(entry) {
   const result = await build({
     entryPoints: [join(here, "src", entry)],
@@ -32,7 +41,7 @@ async function bundle(entry) {
     target: ["chrome110", "firefox115", "safari16.4"],
     legalComments: "none",
     define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
-    plugins: [noWasmCodecs],
+    plugins: [noWasmCodecs, noTrial],
     absWorkingDir: here,
     logLevel: "warning",
   });

@@ -23,10 +23,15 @@ export function grayTable(colours, { opacity, threshold }) {
     const part = number ? (number - 1) / 254 : 0;
     const cover = number ? opacity * fade(part, threshold) : 0;
     const at = Math.round(part * 255) * 3;
+    const stays = 1 - cover;
     for (let gray = 0; gray < 256; gray++) {
       const relief = (0.6 + 0.4 * (gray / 255)) * cover;
-      const rgb = [0, 1, 2].map((i) => gray * TINT[i] * (1 - cover) + colours[at + i] * relief);
-      table[(number << 8) | gray] = pack(rgb[0] | 0, rgb[1] | 0, rgb[2] | 0, 255);
+      table[(number << 8) | gray] = pack(
+        gray * TINT[0] * stays + colours[at] * relief | 0,
+        gray * TINT[1] * stays + colours[at + 1] * relief | 0,
+        gray * TINT[2] * stays + colours[at + 2] * relief | 0,
+        255,
+      );
     }
   }
   return table;

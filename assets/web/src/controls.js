@@ -1,6 +1,6 @@
 // The layers' controls: palette, opacity, threshold, morphology, crop, labels.
 
-import { context2d, h, lengthText, onceAFrame } from "./dom.js";
+import { h, lengthText, onceAFrame } from "./dom.js";
 
 /** A slider with its name and its value in figures. */
 function slider(name, title, get, set, { min = 0, max = 1, step = 0.01, text } = {}) {
@@ -65,18 +65,17 @@ export class Controls {
   }
 
   #palette(name, table) {
-    const canvas = h("canvas", { width: 64, height: 1 });
-    const context = context2d(canvas);
-    const pixels = context.createImageData(64, 1);
-    for (let i = 0; i < 64; i++) {
-      const at = 3 * Math.round((i / 63) * 255);
-      pixels.data.set([...table.subarray(at, at + 3), 255], 4 * i);
-    }
-    context.putImageData(pixels, 0, 0);
+    // no canvas: the first one of a page waits until the browser's graphics process is up
+    const strip = h("span.palette-strip");
+    const colours = Array.from({ length: 17 }, (_, i) => {
+      const at = 3 * Math.round((i / 16) * 255);
+      return `rgb(${table.subarray(at, at + 3).join(" ")})`;
+    });
+    strip.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
     return h("button.palette", {
       type: "button", role: "radio", title: name, "aria-label": name, dataset: { palette: name },
       onclick: () => this.store.set({ palette: name }),
-    }, canvas);
+    }, strip);
   }
 
   #labelChoice() {

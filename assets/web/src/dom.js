@@ -81,9 +81,10 @@ export function context2d(canvas) {
   return canvas.getContext("2d", { willReadFrequently: true });
 }
 
-/** Once what was drawn until now has been shown. */
+/** Once what was drawn until now has been shown: the next frame begins when that one has left. */
 export function shown() {
-  return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+  return new Promise((done) =>
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))));
 }
 
 /** Run at most once a frame; later calls of the same frame replace earlier ones. */

@@ -52,6 +52,7 @@ export class Genes {
   #base;
   #levelWaiters = [];
   #masks = [];
+  #asked = new Set();
 
   /** @param onlevel called when a finer level of the prediction has come */
   constructor(base, prediction, helper, onlevel) {
@@ -68,13 +69,8 @@ export class Genes {
     };
   }
 
-  /** Load the table and the loadings; the worker starts on the factors. */
+  /** Load the table and the loadings. */
   async open() {
-    this.#helper.tell({
-      op: "open",
-      base: new URL(`${this.#base}/prediction.zarr`, location.href).href,
-      prediction: this.prediction,
-    });
     const store = new HttpStore(`${this.#base}/prediction.zarr`);
     const [table, loadings] = await Promise.all([
       readJson(`${this.#base}/genes.json`),
@@ -85,6 +81,14 @@ export class Genes {
     this.count = table.name.length;
     this.#position = new Map(table.name.map((name, i) => [name.toLowerCase(), i]));
     return this;
+  }
+
+  /** Have the worker load the factors' coarsest level ("coarse"), or those above it ("finer"). */
+  load(part) {
+    if (this.#asked.has(part)) return;
+    this.#asked.add(part);
+    const base = new URL(`${this.#base}/prediction.zarr`, location.href).href;
+    this.#helper.tell({ op: part, base, prediction: this.prediction });
   }
 
   #position = new Map();

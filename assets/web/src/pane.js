@@ -128,6 +128,8 @@ export class SlicePane {
   async #refine() {
     const ticket = this.#still;
     const { image } = this.study;
+    await this.study.pictured; // nothing finer before all that is coarse
+    if (ticket !== this.#still) return;
     const frame = this.#frame();
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     const wanted = image.levelFor(this.view, frame.um / ratio);

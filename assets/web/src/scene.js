@@ -17,6 +17,7 @@ const SHARP_BYTES = 160e6;
 
 export class Scene {
   #labelImages = new Map();
+  #solids = new Map();
 
   constructor(viewer) {
     Object.assign(this, { viewer, study: viewer.study, store: viewer.store });
@@ -43,7 +44,7 @@ export class Scene {
   }
 
   #pane(container, labels) {
-    const view = new View3D(container);
+    const view = new View3D(container, { smooth: this.study.stack });
     const i = this.views.push(view) - 1;
     const overlay = new Overlay(view, this.study.depth);
     this.overlays.push(overlay);
@@ -64,11 +65,19 @@ export class Scene {
     return levels ? new Grid(levels[0]) : null;
   }
 
-  /** The coarsest level: the first picture. */
+  /** Get ready for the first picture, beside whatever else goes on: the coarsest level. */
+  prepare() {
+    const { image, stack } = this.study;
+    if (!image || stack) return null;
+    return this.#solid(image.levels.length - 1);
+  }
+
+  /** The first picture, drawn at once. */
   async first() {
     const { image } = this.study;
-    if (!image) return this.#maskSolid();
-    return this.#morphology(image.levels.length - 1);
+    if (!image) await this.#maskSolid();
+    else await this.#morphology(image.levels.length - 1);
+    this.views[0]?.drawFine();
   }
 
   /** The finest level that the pane can hold; then the level that slices are scrolled at. */
@@ -108,16 +117,15 @@ export class Scene {
   async #morphology(level) {
     if (!this.views.length) return;
     this.level = level;
-    const { image, rgb, channels } = this.study;
-    const volumes = await image.whole(level);
+    const { image } = this.study;
+    await image.whole(level);
     if (this.study.stack) {
       this.#sheets();
       return;
     }
     const grid = image.levels[level];
-    const { solid } = await this.viewer.painter.ask({
-      op: "solid", volumes, channels, rgb, shape: grid.shape, spacing: grid.spacing,
-    });
+    const solid = await this.#solid(level);
+    this.#solids.delete(level);
     if (level > this.level) return; // a finer one has come meanwhile
     this.layer.setSolid(solid, grid, this.#lattice);
     this.layer.setLook(this.study.look);
@@ -125,6 +133,22 @@ export class Scene {
     this.views[0].drawQuick();
     this.left.dataset.level = level;
     if (this.store.state.labels) await this.setLabels();
+  }
+
+  /** A level's gray and light, from the worker; asked for once, and not kept here. */
+  #solid(level) {
+    if (!this.#solids.has(level)) this.#solids.set(level, this.#askSolid(level));
+    return this.#solids.get(level);
+  }
+
+  async #askSolid(level) {
+    const { image, rgb, channels } = this.study;
+    const volumes = await image.whole(level);
+    const { shape, spacing } = image.levels[level];
+    const { solid } = await this.viewer.painter.ask({
+      op: "solid", volumes, channels, rgb, shape, spacing,
+    });
+    return solid;
   }
 
   /** Without morphology the tissue's mask is the body. */

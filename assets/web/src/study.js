@@ -30,6 +30,7 @@ export class StudyModel {
     this.gene = null;
     this.units = record.prediction?.units ?? "";
     this.#looks = new Map();
+    this.pictured = new Promise((run) => (this.setPictured = run)); // the first picture stands
   }
 
   #looks;
@@ -37,7 +38,10 @@ export class StudyModel {
   /** Start on the genes; resolves when the table is there. */
   async openGenes(helper, onlevel) {
     if (!this.record.prediction) return null;
-    this.genes = await new Genes(this.base, this.record.prediction, helper, onlevel).open();
+    const genes = new Genes(this.base, this.record.prediction, helper, onlevel);
+    // where morphology is shown and no gene, the first picture needs no factors
+    if (this.geneIndexWanted() || !this.image) genes.load("coarse");
+    this.genes = await genes.open();
     return this.genes;
   }
 

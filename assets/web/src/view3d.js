@@ -16,6 +16,7 @@ const CLICK_PIXELS = 4;
 // page is: 0.9 s for 700,000 on two cores. So it rests at fewer, and moves at a quarter of those.
 const RESTING_PIXELS = 180_000;
 export const MOVING_SCALE = 4;
+export const MOVING_STEP = 2; // and each ray takes steps so many times as long
 const RESTS_MS = 160;
 
 // vtk.js has keys of its own (wireframe, reset, ...) that would collide with the page's
@@ -46,22 +47,33 @@ function drawnByProcessor(gl) {
 export const has3D = () => typeof WebGL2RenderingContext !== "undefined";
 
 export class View3D {
-  #animating = false;
   #down = null;
+  #coarse = false; // what stands was drawn small, in haste
 
-  /** @throws when the browser gives no WebGL 2 context */
-  constructor(container) {
+  /**
+   * @param smooth whether edges of surfaces are to be smoothed; a volume has none
+   * @throws when the browser gives no WebGL 2 context
+   */
+  constructor(container, { smooth = false } = {}) {
     this.container = container;
     this.oncamera = () => {};
     this.onpick = () => {};
     this.ondraw = () => {};
+    this.onquality = () => {};
     this.renderWindow = vtkRenderWindow.newInstance();
     this.renderer = vtkRenderer.newInstance({ background: BACKGROUND });
     this.renderWindow.addRenderer(this.renderer);
     this.view = vtkOpenGLRenderWindow.newInstance();
     this.view.setContainer(container);
     this.renderWindow.addView(this.view);
-    const context = this.view.get3DContext();
+    // made here, as vtk.js itself would ask for four samples a pixel
+    const context = this.view.get3DContext({
+      antialias: smooth,
+      depth: true,
+      alpha: true,
+      preserveDrawingBuffer: false,
+      powerPreference: "high-performance",
+    });
     if (!context) throw new Error("no WebGL 2");
     this.software = drawnByProcessor(context);
     this.interactor = vtkInteractor.newInstance();
@@ -77,8 +89,11 @@ export class View3D {
     this.interactor.onRenderEvent(() => this.#drawn());
     this.camera.onModified(() => this.#cameraMoved());
     this.#settle = afterRest(() => this.#still(), RESTS_MS);
+    // turned by hand: vtk.js draws every frame, small
     this.interactor.onStartAnimation(() => (container.dataset.quality = "moving"));
-    this.interactor.onEndAnimation(() => (container.dataset.quality = "resting"));
+    this.interactor.onEndAnimation(() => {
+      container.dataset.quality = this.#coarse ? "moving" : "resting";
+    });
     this.#watchClicks();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(container);
@@ -115,6 +130,7 @@ export class View3D {
   resize() {
     const { width, height } = this.container.getBoundingClientRect();
     if (width < 2 || height < 2) return;
+    if (width === this.width && height === this.height) return;
     this.width = width;
     this.height = height;
     this.#size(this.#ratio());
@@ -150,19 +166,36 @@ export class View3D {
 
   /** Draw soon; without a graphics card small first, and finer once changes have stopped. */
   drawQuick() {
-    if (!this.software) return this.draw();
-    this.renderer.resetCameraClippingRange();
-    if (!this.#animating) {
-      this.#animating = true;
-      this.interactor.requestAnimation(this);
+    if (!this.renderer.getViewProps().length) return; // nothing is there to be drawn
+    if (!this.software) {
+      this.draw();
+      return;
     }
+    this.#coarse = true;
+    this.container.dataset.quality = "moving";
+    this.#small();
     this.#settle();
   }
 
+  #small = onceAFrame(() => {
+    if (!this.#coarse || this.interactor.isAnimating()) return;
+    this.#size(this.#ratio() / Math.sqrt(MOVING_SCALE));
+    this.onquality(MOVING_STEP);
+    this.drawNow();
+  });
+
   #still() {
-    if (!this.#animating) return;
-    this.#animating = false;
-    this.interactor.cancelAnimation(this); // draws once more, at rest
+    if (this.interactor.isAnimating()) this.#settle();
+    else if (this.#coarse) this.drawFine();
+  }
+
+  /** Draw as fine as a picture at rest, at once. */
+  drawFine() {
+    this.#coarse = false;
+    this.container.dataset.quality = "resting";
+    this.#size(this.#ratio());
+    this.onquality(1);
+    this.drawNow();
   }
 
   cameraState() {

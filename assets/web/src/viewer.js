@@ -35,6 +35,11 @@ export class Viewer {
     this.profile = new Profile(this.study);
     this.controls = new Controls(store, this.study, this.study.palettes);
     this.status = h("output.status", { role: "status", "aria-live": "polite" });
+    // what is fetched is asked for before the page is built: the one goes on beside the other
+    this.loading = {
+      coarse: this.study.image?.whole(this.study.image.levels.length - 1),
+      genes: this.study.openGenes(this.helper, (level) => this.#levelCame(level)),
+    };
     this.#build(toGallery);
     this.cameras = new Cameras(store, this.study);
     this.scene = new Scene(this);
@@ -87,18 +92,22 @@ export class Viewer {
   /** Load coarse before fine: a first picture at once, then genes, then sharper pictures. */
   async start() {
     const { study, store } = this;
-    const coarse = study.image?.whole(study.image.levels.length - 1);
-    const genes = study.openGenes(this.helper, (level) => this.#levelCame(level));
+    const { coarse, genes } = this.loading;
     if (!study.record.prediction) this.side.append(this.#about());
-    await coarse;
+    await (study.image ? coarse : genes);
+    const solid = this.scene.prepare();
     this.panes.forEach((pane) => pane.draw());
     await shown(); // slices stand in the page before the graphics driver is asked for anything
+    await solid; // then nothing waits between the driver's start and the picture
     this.scene.open();
     if (!this.cameras.restore()) this.cameras.preset("corner", false);
     await this.scene.first();
     await shown(); // and the volume, before anything finer keeps the page busy
     document.documentElement.dataset.ready = "picture";
+    study.setPictured();
     if (await genes) {
+      study.genes.load("coarse");
+      study.genes.load("finer");
       this.geneList = new GeneList(store, study.genes);
       this.side.append(this.geneList.element);
       await this.#showGene();

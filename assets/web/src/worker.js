@@ -8,6 +8,7 @@ import { grayOf, solidOf } from "./solid.js";
 
 let store = null;
 let levels = [];
+let loading = null;
 
 async function loadLevel(record, number, rank) {
   const at = (path) => open.v3(root(store).resolve(path), { kind: "array" });
@@ -43,6 +44,12 @@ async function loadLevel(record, number, rank) {
   levels[number] = level;
 }
 
+async function announceLevel({ levels: records, rank }, number) {
+  await loadLevel(records[number], number, rank);
+  const mask = levels[number].mask.slice();
+  self.postMessage({ op: "level", level: number, mask }, [mask.buffer]);
+}
+
 function eachChunk(shape, sizes, visit) {
   for (let z = 0; z * sizes[0] < shape[0]; z++) {
     for (let y = 0; y * sizes[1] < shape[1]; y++) {
@@ -54,14 +61,19 @@ function eachChunk(shape, sizes, visit) {
 const finest = () => levels.findIndex(Boolean);
 
 const OPERATIONS = {
-  /** Open a prediction: the coarse level first, then the fine one. */
-  async open({ base, prediction }) {
+  /** Open a prediction: its coarsest level. */
+  async coarse({ base, prediction }) {
     store = new HttpStore(base);
     levels = prediction.levels.map(() => null);
-    for (let number = prediction.levels.length - 1; number >= 0; number--) {
-      await loadLevel(prediction.levels[number], number, prediction.rank);
-      const mask = levels[number].mask.slice();
-      self.postMessage({ op: "level", level: number, mask }, [mask.buffer]);
+    loading = announceLevel(prediction, levels.length - 1);
+    await loading;
+  },
+
+  /** The finer levels, once the coarsest has come. */
+  async finer({ prediction }) {
+    await loading;
+    for (let number = levels.length - 2; number >= 0; number--) {
+      await announceLevel(prediction, number);
     }
   },
 
