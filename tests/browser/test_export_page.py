@@ -1,13 +1,10 @@
 """The exported site in Chromium, served by Python's plain server, no other host in reach."""
 
-import functools
-import http.server
 import io
 import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 from export_study import GENES, make_stack, make_study
 from PIL import Image
+from static_host import Plain, hosted
 
 from vortex_model.prediction import GeneCache, Prediction
 from vortex_model.study import Study
@@ -476,62 +474,18 @@ def test_small_screens_and_names_for_screen_readers(guests):
     assert legend["x"] + legend["width"] <= hero["x"] + hero["width"]
 
 
-class Plain(http.server.SimpleHTTPRequestHandler):
-    """Python's own static host, without its log."""
-
-    def log_message(self, *words):
-        pass
-
-
-class Ranges(Plain):
-    """A static host as they are on the internet: it answers range requests."""
-
-    def do_GET(self):
-        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        place = Path(self.translate_path(self.path))
-        if not asked or not place.is_file():
-            super().do_GET()
-            return
-        data = place.read_bytes()
-        start, end = asked.groups()
-        part = data[-int(end) :] if not start else data[int(start) : int(end) + 1]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(part)))
-        self.end_headers()
-        self.wfile.write(part)
-
-
 def test_hosts_with_ranges_send_parts_of_files(guests, site):
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Ranges, directory=str(site))
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        guest = guests(where=f"http://127.0.0.1:{server.server_port}/")
+    with hosted(site) as where:
+        guest = guests(where=f"{where}/")
         guest.go(BLOCK + "&gene=VIM")
         assert guest.statuses.count(206) > 5
         assert differ(guest.pixels(SLICE["xy"]), guest.pixels(SOLID)[:1, :1] * 0) > 0.1
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 def test_the_chunks_layout_needs_no_ranges(guests, study, tmp_path):
     folder = export_site([study], tmp_path / "chunks", layout="chunks")
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0),
-        functools.partial(Plain, directory=str(folder)),
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        guest = guests(where=f"http://127.0.0.1:{server.server_port}/")
+    with hosted(folder, Plain) as where:
+        guest = guests(where=f"{where}/")
         guest.go(BLOCK + "&gene=VIM")
         assert 404 not in guest.statuses and 206 not in guest.statuses
         assert differ(guest.pixels(SOLID), guest.pixels(SOLID) * 0, 40) > 0.1
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

@@ -1,11 +1,8 @@
 """What the other programs open: one study, its export, and hosts for both."""
 
-import functools
-import http.server
+import contextlib
 import os
-import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pandas as pd
 import pytest
 from cubes import GRID, voxels
 from export_study import GENES, write_prediction
+from static_host import hosted
 
 from vortex_model.multiscale import ArraySource, Channel
 from vortex_model.study import Study, StudyInfo
@@ -55,50 +53,11 @@ def site(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_site([study], tmp_path_factory.mktemp("site") / "site")
 
 
-class Host(http.server.SimpleHTTPRequestHandler):
-    """A static host as they are on the internet: ranges, and other sites may read it."""
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-    def end_headers(self) -> None:
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Expose-Headers", "Content-Range, Content-Length")
-        super().end_headers()
-
-    def do_GET(self) -> None:
-        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        place = Path(self.translate_path(self.path))
-        if not asked or not place.is_file():
-            super().do_GET()
-            return
-        data = place.read_bytes()
-        start, end = asked.groups()
-        first = len(data) - int(end) if not start else int(start)
-        last = len(data) - 1 if not start or not end else min(int(end), len(data) - 1)
-        self.send_response(206)
-        self.send_header("Content-Length", str(last + 1 - first))
-        self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
-        self.end_headers()
-        self.wfile.write(data[first : last + 1])
-
-
 @pytest.fixture(scope="session")
 def host() -> Iterator[Callable[[Path], str]]:
     """Serves folders; each call returns an address."""
-    running = []
-
-    def serve(folder: Path) -> str:
-        handler = functools.partial(Host, directory=str(folder))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        running.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield serve
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as running:
+        yield lambda folder: running.enter_context(hosted(folder))
 
 
 @pytest.fixture(scope="session")
