@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import hadamard
 
 from vortex_model import tissue
@@ -82,7 +83,7 @@ class LearnedEncoding:
 
     threads = True
 
-    def __init__(self, subject: Subject, pairs: int, seed: int) -> None:
+    def __init__(self, subject: Subject, pairs: int, seed: int, label: str = "learned") -> None:
         from vortex_model.networks.neighbours import REACH, STRIDE, VIEW
 
         self._subject, self._pairs, self._seed = subject, pairs, seed
@@ -106,14 +107,14 @@ class LearnedEncoding:
         z, y, x = (max(a, b) for a, b in zip(self._texture.context_um, wide, strict=True))
         self.context_um = (z, y, x)
         self.token_count = self._texture.token_count + self._width
-        labels = [f"learned: {w:.3g} um" for w in widths] if self._width else []
+        labels = [f"{label}: {w:.3g} um" for w in widths] if self._width else []
         self.channel_names = (
             *self._texture.channel_names,
-            *(f"{label}, component {n + 1}" for label in labels for n in range(self._width)),
+            *(f"{one}, component {n + 1}" for one in labels for n in range(self._width)),
         )
         self.groups = (
             *self._texture.groups,
-            *(label for label in labels for _ in range(self._width)),
+            *(one for one in labels for _ in range(self._width)),
         )
         self.block_voxels = self._texture.block_voxels
         self._lock = threading.Lock()
@@ -126,25 +127,52 @@ class LearnedEncoding:
 
         from vortex_model.networks import neighbours
 
+        progress(0.0, "reading fields of tissue to learn from")
+        fields = self.fields(FIELDS, neighbours.field_pixels())
+        if not len(fields):
+            return save({})
+        weights = self._taught(fields, part(progress, 0.02, 0.98))
+        seer = neighbours.Seer(weights)
+        return save({**weights, **_components(seer, fields, self._stride)})
+
+    def fields(self, most: int, side: int) -> npt.NDArray[np.uint8]:
+        """Square fields of tissue, each twice: from its own plane, and from the next one.
+
+        Parameters
+        ----------
+        most
+            How many there are at most.
+        side
+            Pixels along each; fewer where the image is narrower.
+
+        Returns
+        -------
+        (places, 2, channels, y, x), as :class:`~vortex_model.networks.neighbours.Lesson` has them;
+        none where the image is too narrow to learn from.
+        """
+        from vortex_model.networks import neighbours
+
         subject = self._subject
         if not self._width or subject.source is None:
-            return save({})
+            return np.zeros((0, 2, 1, 0, 0), np.uint8)
         level = subject.source.level
         jump = APART * neighbours.VIEW * self._pixel_um / subject.voxel_um[0]
         apart = 1 if subject.planar else max(1, round(jump))
-        side = min(neighbours.field_pixels(), min(level.grid.shape[1:]) // self._factor)
-        progress(0.0, "reading fields of tissue to learn from")
-        pairs = sites(subject.source, subject, side * self._factor, self._factor, FIELDS, apart)
-        fields = np.stack(
+        side = min(side, min(level.grid.shape[1:]) // self._factor)
+        pairs = sites(subject.source, subject, side * self._factor, self._factor, most, apart)
+        return np.stack(
             [
                 np.stack([_quantised(self._pixels(s.read(level), s.ranges)) for s in both])
                 for both in pairs
             ]
         )
-        lesson = neighbours.Lesson(fields, JITTER * neighbours.VIEW, self._pairs, seed=self._seed)
-        weights = neighbours.learn(lesson, part(progress, 0.02, 0.98))
-        seer = neighbours.Seer(weights)
-        return save({**weights, **_components(seer, fields, self._stride)})
+
+    def _taught(self, fields: npt.NDArray[np.uint8], progress: Progress) -> Mapping[str, Floats]:
+        from vortex_model.networks import neighbours
+
+        jitter = JITTER * neighbours.VIEW
+        lesson = neighbours.Lesson(fields, jitter, self._pairs, seed=self._seed)
+        return neighbours.learn(lesson, progress)
 
     def know(self, learned: bytes) -> None:
         """Take up what :meth:`learn` gave."""
@@ -194,13 +222,7 @@ class LearnedEncoding:
             seen = np.moveaxis(density, -1, 0)
         else:
             seen = tissue.normalise(voxels, ranges)
-        f = self._factor
-        if f > 1:
-            rest = [(0, 0), *((0, -n % f) for n in seen.shape[1:])]
-            seen = np.pad(seen, rest, mode="edge")
-            c, y, x = seen.shape
-            seen = seen.reshape(c, y // f, f, x // f, f).mean(axis=(2, 4))
-        return np.clip(seen, 0.0, BRIGHTEST).astype(np.float32)
+        return np.clip(coarser(seen, self._factor), 0.0, BRIGHTEST).astype(np.float32)
 
     def _seen(self, block: Block, lattice: Grid) -> Floats:
         """The network's tokens (component, z, y, x)."""
@@ -259,6 +281,17 @@ class LearnedEncoding:
         )  # fmt: skip
         total = np.einsum("uy,vx,cyx->cuv", down, across, cells * share, optimize=True)
         return total, np.einsum("uy,vx,yx->uv", down, across, share, optimize=True)
+
+
+def coarser(image: Floats, factor: int) -> Floats:
+    """An image (c, y, x) with pixels so many times as wide; the last are filled by their edge."""
+    if factor == 1:
+        return image
+    rest = [(0, 0), *((0, -n % factor) for n in image.shape[1:])]
+    whole = np.pad(image, rest, mode="edge")
+    c, y, x = whole.shape
+    parts = whole.reshape(c, y // factor, factor, x // factor, factor)
+    return np.asarray(parts.mean(axis=(2, 4)), dtype=np.float32)
 
 
 def _overlap(

@@ -13,6 +13,7 @@ from vortex_model.encoders.texture import TextureEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 
 LEARNED = "learned"
+PRETRAINED = "pretrained"
 TIMM = "timm:"
 VORTEX = "vortex:"
 
@@ -78,7 +79,7 @@ def available() -> list[EncoderRow]:
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
     known = [_known(row) for row in KNOWN.values()]
-    return [texture, _learned(), *known, _any_timm(), _any_vortex()]
+    return [texture, _pretrained(), _learned(), *known, _any_timm(), _any_vortex()]
 
 
 def create(name: str, **options: Any) -> Encoder:
@@ -87,11 +88,12 @@ def create(name: str, **options: Any) -> Encoder:
     Parameters
     ----------
     name
-        ``texture``; ``learned``; a name of the catalogue, such as ``uni``; ``timm:NAME`` with
-        timm's name of a vision transformer or ``hf-hub:OWNER/NAME``; ``vortex:PATH`` with
-        weights that ``vortex-viewer pretrain`` wrote.
+        ``texture``; ``pretrained``; ``learned``; a name of the catalogue, such as ``uni``;
+        ``timm:NAME`` with timm's name of a vision transformer or ``hf-hub:OWNER/NAME``;
+        ``vortex:PATH`` with weights that ``vortex-viewer pretrain`` wrote.
     options
         ``texture`` takes none; for the others see
+        :class:`~vortex_model.encoders.pretrained.PretrainedEncoder`,
         :class:`~vortex_model.encoders.learned.LearnedEncoder`,
         :class:`~vortex_model.encoders.known.KnownEncoder`,
         :class:`~vortex_model.encoders.timm_vit.TimmEncoder` and
@@ -118,6 +120,12 @@ def create(name: str, **options: Any) -> Encoder:
         if unknown:
             raise UnknownNameError("option of the encoder learned", unknown[0], OPTIONS_LEARNED)
         return LearnedEncoder(**options)
+    if name == PRETRAINED:
+        from vortex_model.encoders.pretrained import PretrainedEncoder
+
+        if options:
+            raise VortexError(f"The encoder {name} takes no options, not {', '.join(options)}.")
+        return PretrainedEncoder()
     if name in KNOWN:
         from vortex_model.encoders.known import OPTIONS as OPTIONS_KNOWN
         from vortex_model.encoders.known import KnownEncoder
@@ -144,6 +152,13 @@ def create(name: str, **options: Any) -> Encoder:
             raise UnknownNameError("option of a vortex encoder", unknown[0], OPTIONS_3D)
         return VortexEncoder(name.removeprefix(VORTEX), **options)
     raise UnknownNameError("encoder", name, [row.name for row in available()])
+
+
+def _pretrained() -> EncoderRow:
+    why = "" if find_spec("torch") else "torch not installed"
+    title = "texture, and a small network that comes with the program (model/MODEL_CARD.md)"
+    um = TextureEncoder.spacing_um
+    return EncoderRow(PRETRAINED, not why, why, "BSD-3-Clause", False, None, um, title)
 
 
 def _learned() -> EncoderRow:

@@ -113,6 +113,9 @@ class Lesson:
         Highest learning rate.
     seed
         Of everything that is drawn.
+    groups
+        (places,), the block that each place is of, where there are several: a batch is of one
+        block, or places would be told apart by their microscope.
     """
 
     fields: npt.NDArray[np.uint8]
@@ -121,6 +124,7 @@ class Lesson:
     batch: int = 256
     rate: float = 2e-3
     seed: int = 0
+    groups: npt.NDArray[np.int64] | None = None
 
 
 QUANTUM = 85.0
@@ -244,6 +248,9 @@ def _pair(
     size = min(round(VIEW * MARGIN), side)
     room = side - size
     place = random.integers(len(lesson.fields), size=count)
+    if lesson.groups is not None:
+        own = np.flatnonzero(lesson.groups == random.choice(np.unique(lesson.groups)))
+        place = own[random.integers(len(own), size=count)]
     corner = random.uniform(0, room, (count, 2))
     views = []
     for view in range(2):
