@@ -46,6 +46,13 @@ def tab(visitor: Visitor) -> None:
     visitor.page.get_by_role("tab", name="Regions").click()
 
 
+def move(visitor: Visitor, key: str) -> None:
+    """Another plane."""
+    before = visitor.said("cursor")
+    visitor.page.keyboard.press(key)
+    visitor.page.wait_for_function("b => document.body.dataset.cursor !== b", arg=before)
+
+
 def answered(visitor: Visitor, kind: str) -> None:
     visitor.wait_said("answer", kind)
 
@@ -165,6 +172,75 @@ def test_regions_are_renamed_hidden_removed_and_there_for_the_next_visitor(
     two.go(server.address)
     two.page.wait_for_function("() => document.body.dataset.regions.includes('Duct')")
     assert json.loads(two.said("regions")) == sorted(masks(place), key=str.casefold)
+
+
+def test_an_outline_on_another_plane_is_carried_over_and_a_box_is_cut_from_it(
+    visitors: Callable[..., Visitor], server: Running, place
+) -> None:
+    one = visitors(1440, 900)
+    one.go(server.address)
+    at = places(one)
+    tab(one)
+    before = set(json.loads(one.said("regions")))
+
+    def shape():
+        return Study.open(place).regions[name].shape
+
+    def until(good: Callable[[], bool]) -> None:
+        for _ in range(100):
+            if good():
+                return
+            one.page.wait_for_timeout(100)
+        raise AssertionError(shape())
+
+    def square(x: float, y: float, half: float) -> list[tuple[float, float]]:
+        ends = [(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -0.97)]
+        return [at(x + half * a, y + half * b) for a, b in ends]
+
+    while float(one.said("cursor").split(",")[2]) > 110:  # z of the first plane
+        move(one, "Shift+<" if float(one.said("cursor").split(",")[2]) > 200 else ",")
+    low = float(one.said("cursor").split(",")[2])
+    drag(one, "lasso", square(400, 480, 150))
+    (name,) = set(json.loads(one.said("regions"))) - before
+    for _ in range(2):
+        move(one, "Shift+>")
+    high = float(one.said("cursor").split(",")[2])
+    assert high == pytest.approx(low + 200)
+    one.page.get_by_label("What a drawing becomes").select_option(label=f"add to {name}")
+    one.page.locator('[data-shape="lasso"]').click()
+    one.page.get_by_text(f"add to {name}; on another plane").wait_for()
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        one.page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/outlines.png")
+    stroke(one, square(800, 480, 150))
+    until(lambda: len(getattr(shape(), "outlines", ())) == 2)
+    assert [o.at for o in shape().outlines] == pytest.approx([low, high])
+
+    mask = masks(place)[name]
+    grid = Study.open(place).prediction().grid
+    x, _, z = (grid.axis_um(a) for a in (2, 1, 0))
+    for share in (0.0, 0.5, 1.0):  # half way between the planes it lies half way
+        plane = mask[int(np.argmin(abs(z - (low + share * (high - low)))))]
+        inside = x[plane.any(axis=0)]
+        shift = (z[int(np.argmin(abs(z - (low + share * (high - low)))))] - low) / (high - low)
+        middle = 400 + 400 * min(1, max(0, shift))
+        assert (inside.min() + inside.max()) / 2 == pytest.approx(middle, abs=50)
+    whole = int(mask.sum())
+    one.page.get_by_label("What a drawing becomes").select_option(label=f"cut from {name}")
+    one.page.locator('[data-shape="box"]').click()
+    one.wait_said("drawing", "box")
+    stroke(one, [at(100, 100), at(1200, 480)])
+    until(lambda: getattr(shape(), "how", "") == "minus")
+    left = masks(place)[name]
+    assert left.sum() == pytest.approx(whole / 2, rel=0.15)
+    assert not left[:, grid.axis_um(1) < 440].any()
+    assert set(json.loads(one.said("regions"))) == before | {name}
+    one.page.get_by_role("button", name="Undo").click()
+    one.page.locator(f'[data-region="{name}"][data-saved="0"]').wait_for()
+    one.page.wait_for_function("() => document.body.dataset.link.includes('lasso~z~')")
+    one.page.get_by_role("button", name="Redo").click()
+    one.page.locator(f'[data-region="{name}"][data-saved="1"]').wait_for()
+    one.page.get_by_label(f"Remove {name}").click()
+    one.page.wait_for_function("n => !document.body.dataset.regions.includes(n)", arg=name)
 
 
 def test_regions_are_in_the_link_and_undone_and_redone(

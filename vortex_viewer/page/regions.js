@@ -3,9 +3,10 @@ export function render({ model }) {
   const tool = (shape, label, hint) => make("button", { type: "button", class: "chip", "data-shape": shape, title: hint, "aria-pressed": "false", onclick: () => want(props.drawing === shape ? null : shape) }, label);
   const tools = [tool("box", "Box", "Drag a rectangle in a slice"), tool("ellipsoid", "Ellipsoid", "Drag an ellipse's frame in a slice"), tool("lasso", "Lasso", "Draw around something in a slice")];
   const through = make("input", { type: "number", min: "1", step: "any", placeholder: "all", "aria-label": "Depth of the region, micrometres", title: "How deep the region goes, centred on the slice; empty: through the whole block, an ellipsoid as deep as wide" });
+  const into = make("select", { style: "max-width: 100%", "aria-label": "What a drawing becomes", title: "A new region, or more or less of one; an outline on another plane is carried over from plane to plane", onchange: () => { if (props.drawing) want(props.drawing); else draw(); } });
   const level = make("input", { type: "number", step: "any", "aria-label": "Threshold", class: "short2" });
   const source = make("select", { "aria-label": "Make a region from", title: "Make a region from a threshold, or from a class of a label image", onchange: () => fill() });
-  const from = make("button", { type: "button", class: "chip", title: "Make this region", onclick: () => { const [kind, name, value, title] = chosen(); send("made", { kind, name, value, title, level: level.value }); } }, "Add");
+  const from = make("button", { type: "button", class: "chip", title: "Make this region", onclick: () => { const [kind, name, value, title] = chosen(); send("made", { kind, name, value, title, level: level.value, into: target() }); } }, "Add");
   const line = make("button", { type: "button", class: "chip", "data-shape": "line", "aria-pressed": "false", title: "The gene along a line: drag it in a slice", onclick: () => want(props.drawing === "line" ? null : "line") }, "Line");
   const depth = make("button", { type: "button", class: "chip", title: "The gene at each depth z: in the regions of side A, else in all tissue", onclick: () => send("profile", { kind: "depth", a: [...a] }) }, "Depth");
   const around = make("button", { type: "button", class: "chip", title: "The gene by distance from the surface of side A", onclick: () => send("profile", { kind: "surface", a: [...a] }) }, "From surface");
@@ -14,7 +15,7 @@ export function render({ model }) {
   const list = make("ul", { class: "parts", "aria-label": "Regions" }), hint = make("p", { class: "message", role: "status", "aria-live": "polite" });
   const go = make("button", { type: "button", class: "button primary", onclick: () => send("compare", { a: [...a], b: [...b] }) }, "Compare");
   const root = make("section", { class: "form" },
-    make("div", { class: "asks" }, ...tools, through, make("span", { class: "label" }, "µm deep")),
+    make("div", { class: "asks" }, ...tools, through, make("span", { class: "label" }, "µm deep"), into),
     make("div", { class: "asks one" }, source, level, from), hint, list, make("div", { class: "actions" }, go),
     make("div", { class: "asks rule" }, make("span", { class: "label" }, "Profile"), line, depth, around), saving);
   const chosen = () => (props.choices ?? [])[source.selectedIndex] ?? ["gene", null, null, ""];
@@ -25,7 +26,8 @@ export function render({ model }) {
     level.placeholder = kind === "morphology" ? "value" : "";
     level.title = kind === "morphology" ? `Intensity of ${name}, as in the reading beside the slices` : "Expression, log1p CP10K";
   }
-  function want(shape) { send("draw", shape ? { shape, through: through.value } : null); }
+  const target = () => { const [how, name] = JSON.parse(into.value || "[null]"); return how ? { how, name } : null; };
+  function want(shape) { send("draw", shape ? { shape, through: through.value, into: shape === "line" ? null : target() } : null); }
   through.addEventListener("change", () => { if (props.drawing) want(props.drawing); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && props.drawing) want(null); });
   function take({ name, data }) {
@@ -62,10 +64,17 @@ export function render({ model }) {
     const regions = props.regions ?? [], names = new Set(regions.map(([n]) => n));
     for (const s of [a, b]) for (const n of s) if (!names.has(n)) s.delete(n);
     list.replaceChildren(...regions.map(row));
+    const options = [[null, null], ...regions.filter((r) => r[5]).flatMap(([name]) => [["add", name], ["cut", name]])].map((o) => JSON.stringify(o)), before = into.value;
+    if ([...into.options].map((o) => o.value).join() !== options.join()) {
+      into.replaceChildren(...options.map((value) => { const [how, name] = JSON.parse(value); return make("option", { value }, how ? `${how === "add" ? "add to" : "cut from"} ${name}` : "a new region"); }));
+      into.value = options.includes(before) ? before : options[0];
+    }
+    into.hidden = options.length < 2; into.disabled = !props.ready;
+    const to = target(), more = !to ? `draw the ${props.drawing}` : to.how === "cut" ? `cut from ${to.name}` : `add to ${to.name}${props.drawing === "lasso" ? "; on another plane, the outline goes over from one to the other" : ""}`;
     around.disabled = !a.size; saving.hidden = !regions.length;
     go.disabled = !a.size; go.textContent = a.size && !b.size ? "Compare A with the rest" : "Compare A with B";
     go.parentNode.hidden = !regions.length;
-    hint.textContent = props.drawing ? `Drag in a slice to draw the ${props.drawing}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? `No region yet. Choose a shape, then drag in a slice.${props.fixed ? " It stays in this view and its link." : ""}` : "Regions need a prediction: fine-tune one first.";
+    hint.textContent = props.drawing ? `Drag in a slice to ${props.drawing === "line" ? "draw the line" : more}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? `No region yet. Choose a shape, then drag in a slice.${props.fixed ? " It stays in this view and its link." : ""}` : "Regions need a prediction: fine-tune one first.";
   }
   const send = bind(model, (next) => {
     props = next;

@@ -26,6 +26,10 @@ class Row:
     seen: bool
     saved: bool
 
+    def extendable(self, changes: bool) -> bool:
+        """Whether a visitor can add to it, where they may change the study or may not."""
+        return (changes or not self.saved) and not isinstance(self.drawn.shape, shapes.Members)
+
 
 def shown(wanted: Shown | None, saved: Saved) -> Shown:
     """What a view shows: what it says, or all that the study keeps."""

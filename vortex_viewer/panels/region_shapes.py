@@ -100,6 +100,29 @@ def from_choice(wish: dict[str, Any], gene: str | None) -> tuple[Shape, str]:
     return shapes.Threshold(kind, name, above=level), f"{name} above {level:.4g}"  # type: ignore[arg-type]
 
 
+def extended(shape: Shape, more: Shape, how: str) -> Shape:
+    """A shape with another one added to it, or cut from it.
+
+    An outline on another plane across the same axis makes a lasso go over from one into the
+    other; anything else is added as it is.
+
+    Raises
+    ------
+    VortexError
+        When the first is of single tokens, which nothing draws anew.
+    """
+    if isinstance(shape, shapes.Members):
+        raise VortexError("This region was made in a script, token by token. Draw a new one.")
+    if how == "cut":
+        return shapes.Combined("minus", shape, more)
+    if isinstance(shape, shapes.Lasso) and isinstance(more, shapes.Lasso):
+        planes = {outline.at for outline in shape.outlines}
+        if shape.axis == more.axis and not planes & {outline.at for outline in more.outlines}:
+            span = min(shape.span[0], more.span[0]), max(shape.span[1], more.span[1])
+            return shapes.Lasso(shape.axis, (*shape.outlines, *more.outlines), span)
+    return shapes.Combined("or", shape, more)
+
+
 def _fewer(places: Any, away_um: float) -> tuple[tuple[float, float], ...]:
     """The corners that an outline needs, so that its link stays short."""
     closed = np.vstack([places, places[:1]])

@@ -28,6 +28,7 @@ from vortex_viewer.panels.region_list import Row, Saved, Shown, free_ink, free_n
 from vortex_viewer.panels.region_shapes import (
     VIEW_AXES,
     Corners,
+    extended,
     from_choice,
     from_stroke,
     labels_zip,
@@ -120,7 +121,9 @@ class Regions(Piece):
         if wish.get("shape") == "line":
             self._session.spawn(self._line(view, corners))
         elif wish:
-            self._session.spawn(self._add(partial(self._shape, wish, view, corners)))
+            self._session.spawn(
+                self._add(partial(self._shape, wish, view, corners), wish.get("into"))
+            )
 
     def _shape(
         self, wish: dict[str, Any], view: str, corners: Corners, prediction: Prediction
@@ -132,27 +135,45 @@ class Regions(Piece):
     async def _made_of(self, wish: Any) -> None:
         """A region from a threshold on the gene or a channel, or a class of a label image."""
         shape, name = from_choice(wish, self._session.state.gene)
-        await self._add(lambda _: shape, free_name(name, self._rows))
+        await self._add(lambda _: shape, wish.get("into"), free_name(name, self._rows))
 
-    async def _add(self, shape: Callable[[Prediction], Shape], name: str | None = None) -> None:
-        """One more region in the view, which the study keeps too where it may."""
+    async def _add(
+        self, shape: Callable[[Prediction], Shape], into: Any, name: str | None = None
+    ) -> None:
+        """One more region in the view, or one with more to it; the study keeps it where it may.
+
+        Parameters
+        ----------
+        into
+            ``name`` of a region, and ``how``: ``add`` to it or ``cut`` from it; None for a new one.
+        """
         session, data = self._session, self._session.data
         if data is None or session.state.prediction is None:
             raise VortexError("Regions lie on a prediction's lattice. Fine-tune one first.")
         prediction = await self._prediction()
         async with self._lock:
+            old = self._rows.get(str(into["name"])) if isinstance(into, dict) else None
+            if old is not None and old.saved and not self._may():
+                return
+
+            def make() -> Shape:
+                made = shape(prediction)
+                return settled(made if old is None else extended(old.drawn.shape, made, how))
+
+            how = str(into["how"]) if old is not None else "add"
             number = next(n for n in range(1, 10_000) if f"Region {n}" not in self._rows)
-            own = name or f"Region {number}"
-            drawn = await session.run(lambda: settled(shape(prediction)))
+            own = old.drawn.name if old is not None else name or f"Region {number}"
+            drawn = await session.run(make)
             work = partial(kept.make_region, own, drawn, prediction, data.study)
             region = await session.run(work)
             seen = self._noted()
-            if session.house.changes:
+            if session.house.changes and (old is None or old.saved):
                 await session.run(partial(kept.save, data.study, region))
                 await self._read()
             self._made[prediction.id, own, drawn] = region
-            ink = free_ink(d.ink for d in seen)
-            session.change(regions=(*seen, Drawn(own, ink, drawn)))
+            others = tuple(d for d in seen if d.name != own)
+            ink = old.drawn.ink if old is not None else free_ink(d.ink for d in seen)
+            session.change(regions=(*others, Drawn(own, ink, drawn)))
             await self._refresh()
 
     def _noted(self) -> Shown:
@@ -195,7 +216,8 @@ class Regions(Piece):
             if row.seen:
                 over[found[row.drawn.name]] = number + 1
                 inks[number + 1] = ink
-            told.append([row.drawn.name, ink, size, row.seen, row.saved])
+            more = row.extendable(session.house.changes)
+            told.append([row.drawn.name, ink, size, row.seen, row.saved, more])
         self._marking.set(
             "regions", marks.Marks(prediction.grid, over, inks, 0.18) if inks else None
         )
