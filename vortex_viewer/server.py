@@ -15,7 +15,6 @@ from vortex_viewer.gate import HEALTH, Gate, Healthy, Refusal, Refused, SignIn, 
 from vortex_viewer.state import ViewState
 
 log = logging.getLogger(__name__)
-"""What a processor without a GPU turns at a few pictures a second (EVIDENCE 1)."""
 UNUSED_MS = 20_000
 
 
@@ -63,6 +62,7 @@ def make_server(
         What a page shows whose address asks for nothing.
     """
     import panel as pn
+    from bokeh.settings import settings
     from tornado.routing import PathMatches, Rule
 
     from vortex_viewer.house import House
@@ -92,6 +92,7 @@ def make_server(
         pn.state.on_session_destroyed(gone)
         return session.page()
 
+    settings.perform_document_validation.set_value(False)  # a fifth of a page's making
     pn.extension()
     server = pn.io.server.get_server(
         {"/": page},

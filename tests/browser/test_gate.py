@@ -150,7 +150,7 @@ def test_a_page_of_another_origin_can_neither_read_nor_drive(
 ) -> None:
     visitor = visitors()
     visitor.go(server.address)  # signed in, as a real user would be
-    scene = visitor.page.locator("[data-scene]").get_attribute("data-scene")
+    scene = visitor.page.locator("iframe.scene").get_attribute("src").removesuffix("index.html")
     with site("<title>elsewhere</title>") as elsewhere:
         thief = visitor.page.context.new_page()
         thief.goto(elsewhere)

@@ -56,7 +56,7 @@ export function render({ model }) {
     for (const [name] of rows) if (root.getRootNode().activeElement !== inputs[name] || !inputs[name].matches(":active")) { inputs[name].value = props[name] ?? 0; fill(name); }
     for (const name of Object.keys(toggles)) toggles[name].checked = name === "zoom" || name === "oblique" ? props[name] != null : !!props[name];
     toggles.stained.parentNode.hidden = !props.stainable;
-    document.querySelector("[data-scene]").toggleAttribute("data-oblique", props.oblique != null);
+    document.querySelector("main.app").toggleAttribute("data-oblique", props.oblique != null);
     for (const [i, tilt] of tilts.entries()) {
       tilt.row.hidden = props.oblique == null;
       if (props.oblique != null && !tilt.input.matches(":active")) { tilt.input.value = props.oblique[i]; tilt.fill(); }

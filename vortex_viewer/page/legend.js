@@ -87,7 +87,7 @@ export function render({ model }) {
     root.classList.toggle("off", !has); none.hidden = has; none.textContent = props.none ?? "";
     chips.replaceChildren(...(props.genes ?? []).map(chip));
     label.replaceChildren(make("b", {}, gene()?.name ?? ""), make("span", { class: "faint", title: gene()?.units ?? "" }, props.units ?? ""));
-    root.classList.toggle("several", many); document.querySelector("[data-scene]").style.setProperty("--legend", many ? "148px" : "116px");
+    root.classList.toggle("several", many); document.querySelector("main.app").style.setProperty("--legend", many ? "148px" : "116px");
     chips.hidden = props.together === "difference"; together.hidden = !many; shared.hidden = !many || props.together === "difference"; shared.firstChild.checked = !!props.shared;
     together.replaceChildren(...[["mixed", "In one", "Each gene in its own colour in one picture"], ["beside", "Side by side", "A 3D view each, with one camera"], ["difference", "Difference", "The first gene less the second"]].map(([value, text, title]) =>
       make("button", { type: "button", role: "radio", title, "aria-checked": value === props.together ? "true" : "false", class: value === props.together ? "on" : "", onclick: () => send("together", value) }, text)));

@@ -1,5 +1,5 @@
 export function render({ model }) {
-  const frame = make("iframe", { title: "3D view", class: "scene", src: `${document.querySelector("[data-scene]").dataset.scene}index.html` });
+  const frame = document.querySelector("iframe.scene");
   const line = make("i"), size = make("span");
   const bar = make("div", { class: "scalebar", hidden: true }, line, size);
   const what = make("div", { class: "what" });
@@ -17,18 +17,20 @@ export function render({ model }) {
     triad.innerHTML = ends.map(({ name, x, y, near }) => `<g style="color:var(--${name});opacity:${near < -0.2 ? 0.6 : 1}"><line x2="${x}" y2="${y}" stroke="currentColor" stroke-width="2" stroke-linecap="round"/><text x="${x * 1.42}" y="${y * 1.42 + 4}" text-anchor="middle" fill="currentColor" font-size="12">${name}</text></g>`).join("");
   }
   const help = make("div", { class: "help" }, "drag to turn · shift-drag to move · wheel to zoom");
-  const root = make("section", { class: "v-view" }, frame, what, cameras, triad, stretch, bar, help, spinner, empty);
+  const root = make("section", { class: "v-view" }, what, cameras, triad, stretch, bar, help, spinner, empty);
   const buttons = [["corner", "Reset", "See the whole block from a corner"], ["-z", "XY", "Look along z"], ["-y", "XZ", "Look along y"], ["+x", "YZ", "Look along x"]];
   const spin = make("button", { type: "button", title: "Turn the block by itself", "aria-label": "Turn by itself", class: "spin", onclick: () => send("turning", spin.getAttribute("aria-pressed") !== "true") }, icon("spin"));
   cameras.append(spin);
   for (const [side, label, title] of buttons)
     cameras.append(make("button", { type: "button", title, "data-side": side, onclick: () => send("side", side) }, label));
   // whoever has clicked into the picture still means the page by a key
-  frame.addEventListener("load", () => frame.contentWindow.addEventListener("keydown", (event) => {
+  const pass = (event) => {
     const { key, code, ctrlKey, metaKey, altKey, shiftKey } = event;
     const again = new KeyboardEvent("keydown", { key, code, ctrlKey, metaKey, altKey, shiftKey, bubbles: true, cancelable: true });
     if (!document.body.dispatchEvent(again)) event.preventDefault();
-  }));
+  };
+  const listen = () => frame.contentWindow.addEventListener("keydown", pass);  // twice is once
+  frame.addEventListener("load", listen); listen();
   const send = bind(model, (props) => {
     spinner.hidden = !props.busy; spinner.lastChild.textContent = props.busy ?? "";
     empty.hidden = !props.empty; empty.textContent = props.empty ?? "";
@@ -36,7 +38,7 @@ export function render({ model }) {
     what.className = beside ? `what panes n${genes.length}` : "what";
     what.replaceChildren(...genes.map(([name, colour]) => { const b = make("b", {}, name); if (colour) b.style.color = colour; return b; }), ...(props.about && !beside ? [make("em", {}, props.about)] : []));
     spin.setAttribute("aria-pressed", props.turning ? "true" : "false");
-    const app = document.querySelector("[data-scene]");
+    const app = document.querySelector("main.app");
     if (props.layout && app.dataset.layout !== props.layout) app.dataset.layout = props.layout;
     stretch.hidden = !(props.depth && props.depth !== 1);
     stretch.textContent = `z stretched × ${props.depth}`;

@@ -18,9 +18,23 @@ def _page() -> Jinja:
     return page
 
 
+class Page(pn.Template):  # type: ignore[misc]
+    """A template whose panels become a document in one go."""
+
+    def __repr__(self) -> str:
+        """In one word: Panel asks for it at each panel that is added."""
+        return "Page"
+
+    def _init_doc(self, doc: Any = None, *args: Any, **more: Any) -> Any:
+        doc = doc or pn.state.curdoc
+        # else every root that is added looks through all models of the document again
+        with doc.models.freeze():
+            return super()._init_doc(doc, *args, **more)
+
+
 def template(session: Any) -> pn.Template:
     """The page of one visitor."""
-    page = pn.Template(_page())
+    page = Page(_page())
     page.add_variable("scene", f"{session.house.prefix}/scene/{session.stream.token}/")
     page.add_variable("theme_css", read("theme.css") + read("drawer.css"))
     page.add_variable("tabs", [(p.slot, p.tab) for p in session.pieces if p.tab is not None])

@@ -67,6 +67,7 @@ class Pane:
     def __init__(self, view: str) -> None:
         self.view = view
         self._pixels = 0  # unknown until the page has drawn the figure
+        self._fitted = False
         self.image = ColumnDataSource(
             {"image": [np.zeros((1, 1), np.uint32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}
         )
@@ -121,6 +122,10 @@ class Pane:
         fig = self.figure
         for model, name in ((fig.x_range, "start"), (fig.y_range, "start"), (fig, "inner_width")):
             model.on_change(name, partial(_without_words, seen))
+        fig.y_range.on_change("start", self._fits)
+
+    def _fits(self, _attr: str, _old: Any, _new: Any) -> None:
+        self._fitted = True
 
     def _resized(self, _attr: str, _old: Any, new: Any) -> None:
         self._pixels = int(new or 0)
@@ -135,8 +140,8 @@ class Pane:
 
     @property
     def hidden(self) -> bool:
-        """Whether it is too small to show anything, or not there."""
-        return self._pixels < FEWEST_PIXELS
+        """Whether it is too small to show anything, or not there, or the page is yet to fit it."""
+        return self._pixels < FEWEST_PIXELS or not self._fitted
 
     def show(self, picture: Picture) -> None:
         """Show a picture in its place."""

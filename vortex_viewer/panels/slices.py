@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
 NAMES = "zyx"
+SEEN_S = 0.03
+"""A pane that is laid out tells of its range and its size in several messages."""
 
 
 class Slice(Pane):
@@ -85,6 +88,7 @@ class Slices(Part):
         self.oblique = Oblique(self.cursor, self.extent, self.zoom, self.views)
         self.panes: dict[str, Pane] = {**self.views, "oblique": self.oblique}
         self._session: Session | None = None
+        self._resting: set[str] = set()
         self.cursor.js_on_change(
             "data",
             CustomJS(
@@ -148,6 +152,12 @@ class Slices(Part):
             session.change(cursor_um=place)
 
     def _seen(self, view: str) -> None:
+        if view not in self._resting:
+            self._resting.add(view)
+            asyncio.get_running_loop().call_later(SEEN_S, self._rests, view)
+
+    def _rests(self, view: str) -> None:
+        self._resting.discard(view)
         if self._session is not None and self._session.data is not None:
             self._session.drawings.ask(view)
 

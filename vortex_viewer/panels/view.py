@@ -70,7 +70,7 @@ class View(Piece):
             stage.set_crop(None)
             stage.set_box(content)
 
-        await session.stream.change(clear)
+        session.stream.change(clear)  # whatever is put into the scene comes after it
         self.aim(session.state.camera)
 
     def follow(self, changed: set[str]) -> None:
