@@ -13,7 +13,7 @@ from vortex_model.errors import VortexError
 
 Point = tuple[float, float, float]
 LONGEST_NAME = 80
-MOST = 200
+MOST = 1000
 """Regions of one view, and pins."""
 MOST_INKS = 1000
 

@@ -19,7 +19,7 @@ PUBLIC = """
 import sys
 from pathlib import Path
 from vortex_viewer.server import serve
-serve([Path(sys.argv[1])], port=0, secret="x", public=True{more})
+serve([Path(p) for p in sys.argv[1:]], port=0, secret="x", public=True{more})
 """
 
 
@@ -34,7 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(place: Path) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("visiting.START", PUBLIC.format(more=""))
-        with running([place], place.parent) as one:
+        raw = block(place.parent / "raw.zarr", predicted=False, name="raw")
+        with running([place, raw], place.parent) as one:
             yield one
 
 
@@ -86,6 +87,20 @@ def test_who_only_looks_changes_nothing_and_is_told_why(
     past(guest, "button", "Paint")
     assert guest.said("painting") is None and guest.said("job") is None
     assert files(place) == before
+
+
+def test_a_study_without_genes_asks_nobody_to_fine_tune(
+    visitors: Callable[..., Visitor], server: Running
+) -> None:
+    guest = visitors()
+    guest.go(f"{server.origin}/#v=1&study=raw")
+    note = guest.page.locator(".v-genes .note")
+    note.wait_for()
+    assert "Fine-tune" not in note.inner_text() and "for looking" in note.inner_text()
+    legend = guest.page.locator(".v-legend > p").inner_text()
+    assert legend == "Morphology alone: no gene of this study has been predicted yet."
+    tab = guest.page.get_by_role("tab", name="Fine-tune")
+    assert tab.get_attribute("aria-selected") == "false"
 
 
 def test_a_region_of_a_mere_visitor_is_in_the_view_and_its_link_alone(

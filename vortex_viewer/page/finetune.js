@@ -87,7 +87,7 @@ export function render({ model }) {
     const have = props.sections ?? [], job = props.job, active = job && (job.phase === "running" || job.phase === "cancelling");
     if (props.stamp !== study) {
       // what there is to do here, or goes on already
-      if (((props.wanted && have.length) || active) && typeof openTab === "function") openTab("finetune");
+      if (((props.wanted && have.length && !props.fixed) || active) && typeof openTab === "function") openTab("finetune");
       study = props.stamp;
       sections.replaceChildren(...have.map(([name, spots, z]) => make("label", { class: "toggle", title: `${spots.toLocaleString("en")} spots at z = ${z.toFixed(0)} µm` },
         make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name))));

@@ -74,7 +74,7 @@ export function render({ model }) {
     around.disabled = !a.size; saving.hidden = !regions.length;
     go.disabled = !a.size; go.textContent = a.size && !b.size ? "Compare A with the rest" : "Compare A with B";
     go.parentNode.hidden = !regions.length;
-    hint.textContent = props.drawing ? `Drag in a slice to ${props.drawing === "line" ? "draw the line" : more}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? `No region yet. Choose a shape, then drag in a slice.${props.fixed ? " It stays in this view and its link." : ""}` : "Regions need a prediction: fine-tune one first.";
+    hint.textContent = props.drawing ? `Drag in a slice to ${props.drawing === "line" ? "draw the line" : more}; Esc to stop.` : regions.length === 1 && !a.size ? "Mark A to compare it with the rest, or draw another for B." : regions.length ? "" : props.ready ? `No region yet. Choose a shape, then drag in a slice.${props.fixed ? " It stays in this view and its link." : ""}` : `Regions need a prediction${props.fixed ? ", which this study has not yet." : ": fine-tune one first."}`;
   }
   const send = bind(model, (next) => {
     props = next;

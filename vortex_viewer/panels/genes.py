@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vortex_viewer.session import Session
 
 LONGEST_FILE = 4_000_000
+NOT_HERE = (
+    "No gene of this study has been predicted yet.\n\nThe morphology is shown alone. This "
+    "server is for looking: nothing is learned here."
+)
 
 
 class GeneList(Piece):
@@ -85,10 +89,13 @@ class GeneList(Piece):
             return
         self._listed = data, prediction
         table = await session.run(partial(facts.gene_table, data, prediction))
+        note = table.note
+        if note and data.section_names and session.house.fixed:
+            note = NOT_HERE
         self._stamp += 1
         self.show_bulk(stamp=self._stamp, genes=table.columns, order=None, scores=None)
         self.show(
-            note=table.note, gene=session.state.gene, prediction=session.state.prediction, told=None
+            note=note, gene=session.state.gene, prediction=session.state.prediction, told=None
         )
         self._sets = {}
         self.show(sets=[])
