@@ -44,7 +44,7 @@ def block_of(volume, origin=(0.0, 0.0, 0.0)):
 
 def test_tokens_are_the_networks_own_where_they_lie(weights):
     """A lattice of the network's own tokens, two windows along x."""
-    encoder = VortexEncoder(weights, context_um=[])
+    encoder = VortexEncoder(weights, context_um=[], overlap=0.5, precision="float32")
     encoding = encoder.prepare(Subject(CHANNELS, (4.0,) * 3, (16.0,) * 3, planar=False))
     volume = np.random.default_rng(0).random((2, 24, 24, 40), dtype=np.float32)
     block = block_of(volume)
@@ -58,8 +58,45 @@ def test_tokens_are_the_networks_own_where_they_lie(weights):
         np.testing.assert_allclose(np.moveaxis(tokens[..., x : x + 2], 0, -1), own, atol=1e-4)
 
 
+def test_every_voxel_is_encoded_once(weights, monkeypatch):
+    """No more windows than the block fills; neighbours lie side by side."""
+    encoder = VortexEncoder(weights, context_um=[], precision="float32")
+    encoding = encoder.prepare(Subject(CHANNELS, (4.0,) * 3, (16.0,) * 3, planar=False))
+    volume = np.random.default_rng(0).random((2, 16, 32, 48), dtype=np.float32)
+    windows = []
+    forward = encoding._forward
+
+    def counted(batch):
+        windows.append(len(batch))
+        return forward(batch)
+
+    monkeypatch.setattr(encoding, "_forward", counted)
+    tokens = encoding.encode(block_of(volume), Grid((4, 8, 12), (16.0,) * 3, (6.0, 6.0, 6.0)))
+    assert sum(windows) == 1 * 2 * 3
+    window = torch.from_numpy(volume[None, :, :, 16:, 32:])
+    with torch.inference_mode():
+        own = encoder.vit(window).patches[0].numpy()
+    np.testing.assert_allclose(np.moveaxis(tokens[:, :, 4:, 8:], 0, -1), own, atol=1e-4)
+
+
+def test_bfloat16_agrees_with_float32(weights):
+    volume = np.random.default_rng(0).random((2, 32, 32, 32), dtype=np.float32)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        encoder = VortexEncoder(weights, context_um=[], precision=precision)
+        assert encoder.parameters["precision"] == precision
+        encoding = encoder.prepare(Subject(CHANNELS, (4.0,) * 3, (16.0,) * 3, planar=False))
+        lattice = Grid((8, 8, 8), (16.0,) * 3, (6.0, 6.0, 6.0))
+        found[precision] = encoding.encode(block_of(volume), lattice).reshape(16, -1)
+    one, other = found.values()
+    cosine = (one * other).sum(0) / np.linalg.norm(one, axis=0) / np.linalg.norm(other, axis=0)
+    assert cosine.min() > 0.999
+    assert not np.array_equal(one, other)
+    assert VortexEncoder(weights).parameters["precision"] in ("float32", "bfloat16")
+
+
 def test_a_single_section_fills_the_depth(weights):
-    encoder = VortexEncoder(weights)
+    encoder = VortexEncoder(weights, overlap=0.5, precision="float32")
     encoding = encoder.prepare(Subject(CHANNELS, (90.0, 4.0, 4.0), (90.0, 16.0, 16.0), True))
     plane = np.random.default_rng(0).random((2, 1, 40, 40), dtype=np.float32)
     lattice = Grid((1, 6, 6), (90.0, 16.0, 16.0), (0.0, 22.0, 22.0))
@@ -117,6 +154,10 @@ def test_both_kinds_of_weights_load_and_others_are_refused(weights, tmp_path):
         load_vit(other)
     with pytest.raises(VortexError, match="above 0"):
         VortexEncoder(weights, context_um=[0.0])
+    with pytest.raises(VortexError, match="overlap"):
+        VortexEncoder(weights, overlap=1.0)
+    with pytest.raises(UnknownNameError, match="float64"):
+        VortexEncoder(weights, precision="float64")
 
 
 def test_the_registry_makes_it_and_names_mistakes(weights, tmp_path):

@@ -18,13 +18,14 @@ from scipy import ndimage
 from vortex_model.encoders.base import Block, Floats, Subject
 from vortex_model.encoders.pixels import area_matrix
 from vortex_model.encoders.pooling import Windows
-from vortex_model.errors import VortexError
+from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.grid import Grid
 
 Matrix = npt.NDArray[np.float64]
 BATCH = 8
 LEAST_BLOCK, LEAST_PLANE = 96, 1024
 """Sides of a block in voxels, below which reading and writing would take longer than encoding."""
+PRECISIONS = ("auto", "float32", "bfloat16")
 COARSE = 2.0
 """Voxels more than so many times as coarse as the network's are taken as they are."""
 
@@ -39,6 +40,13 @@ class VortexEncoder:
         beside it.
     context_um
         Windows over which tokens are averaged, beside the token itself.
+    overlap
+        Fraction of a window's side, below 1, that it shares with its neighbours; of what two
+        windows see, each keeps the half that lies nearer to its own middle. 0 encodes every voxel
+        once, at the cost that a token beside a window's border sees one side of it.
+    precision
+        ``float32``; ``bfloat16``, whose tokens agree with it to a cosine of 0.999 and better; or
+        ``auto``: bfloat16 where the processor or the GPU multiplies in it.
 
     Raises
     ------
@@ -46,19 +54,35 @@ class VortexEncoder:
         When the weights cannot be read, or an option makes no sense.
     """
 
-    code = 1
+    code = 2
 
-    def __init__(self, path: str | Path, *, context_um: Sequence[float] = (200.0,)) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        context_um: Sequence[float] = (200.0,),
+        overlap: float = 0.0,
+        precision: str = "auto",
+    ) -> None:
         import torch
 
         from vortex_model.networks.pretrained import load_vit
+        from vortex_model.networks.weights import fast_bfloat16
 
+        if precision not in PRECISIONS:
+            raise UnknownNameError("precision", precision, PRECISIONS)
+        if not 0 <= overlap < 1:
+            raise VortexError(f"overlap is a fraction from 0 to below 1, not {overlap}.")
         if any(not w > 0 for w in context_um):
             raise VortexError(f"context_um holds widths above 0 um, not {list(context_um)}.")
         place = Path(path).expanduser()
         vit, record = load_vit(place)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.vit = vit.to(self.device)
+        if precision == "auto":
+            precision = "bfloat16" if fast_bfloat16() else "float32"
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.vit = vit.to(self.device, self.dtype)
+        self.overlap = overlap
         self.tokens: tuple[int, int, int] = tuple(record["config"]["tokens"])
         self.voxel_um: tuple[float, float, float] = tuple(record["voxel_um"])
         self.name = f"vortex:{place}"
@@ -67,6 +91,8 @@ class VortexEncoder:
         self.parameters: Mapping[str, Any] = {
             "weights": record["weights"],
             "context_um": list(self.windows_um),
+            "overlap": overlap,
+            "precision": precision,
         }
 
     def prepare(self, subject: Subject) -> VortexEncoding:
@@ -77,8 +103,8 @@ class VortexEncoder:
 class VortexEncoding:
     """The encoder set up for one subject.
 
-    Windows as large as those it was trained on overlap by a quarter to each side, and the middle
-    of each is kept. A section that was cut by itself fills the depth of its windows.
+    Windows are as large as those it was trained on; the middle of each is kept, all of it where
+    they do not overlap. A section that was cut by itself fills the depth of its windows.
     """
 
     threads = False  # torch has threads of its own
@@ -89,7 +115,8 @@ class VortexEncoding:
         self._voxel_um = np.array(encoder.voxel_um) * (coarse if coarse > COARSE else 1.0)
         self._patch = np.array(encoder.vit.patch)
         self._grid = np.array(encoder.tokens)
-        self._halo = self._grid // 4
+        self._halo = np.rint(self._grid * encoder.overlap / 2).astype(np.int64)
+        self._halo = np.minimum(self._halo, (self._grid - 1) // 2)
         if self._planar:
             self._halo[0] = 0
         self._inner = self._grid - 2 * self._halo
@@ -222,7 +249,7 @@ class VortexEncoding:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(windows).to(self._encoder.device)
+            batch = torch.from_numpy(windows).to(self._encoder.device, self._encoder.dtype)
             tokens = self._encoder.vit(batch).patches
         found: npt.NDArray[np.float32] = tokens.float().cpu().numpy()
         return np.moveaxis(found, -1, 1)

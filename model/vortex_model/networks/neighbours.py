@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vortex_model.networks.alignment import info_nce
+from vortex_model.networks.weights import fast_bfloat16
 from vortex_model.progress import Progress, silent
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
@@ -177,13 +178,6 @@ def learn(lesson: Lesson, progress: Progress = silent) -> dict[str, npt.NDArray[
         name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()
     }
     return {**weights, "input.mean": mean, "input.deviation": deviation}
-
-
-def fast_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 faster than float32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 class Seer:
