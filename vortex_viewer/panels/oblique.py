@@ -13,9 +13,9 @@ from vortex_viewer.drawings import COLOURS
 from vortex_viewer.panels.pane import Pane
 from vortex_viewer.panels.piece import read
 from vortex_viewer.panels.zoom import ZoomLink
+from vortex_viewer.scene.agreed import AXIS_COLOURS, OBLIQUE_COLOUR
 from vortex_viewer.scene.oblique import Plane
 from vortex_viewer.scene.slices import AXES
-from vortex_viewer.scene.stage import AXIS_COLOURS, OBLIQUE_COLOUR
 from vortex_viewer.state import Range
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from vortex_viewer.panels.pane import Pane
 from vortex_viewer.panels.part import Part
 from vortex_viewer.panels.piece import read
 from vortex_viewer.panels.zoom import ZoomLink
+from vortex_viewer.scene.agreed import AXIS_COLOURS
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.data import Spots
 from vortex_viewer.scene.slices import AXES
-from vortex_viewer.scene.stage import AXIS_COLOURS
 from vortex_viewer.state import Point
 
 if TYPE_CHECKING:

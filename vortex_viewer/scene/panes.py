@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from vortex_viewer.scene.stage import BACKGROUND, Frame, Stage
+from vortex_viewer.scene.agreed import BACKGROUND
+from vortex_viewer.scene.stage import Frame, Stage
 from vortex_viewer.state import Camera
 
 GAP = 2

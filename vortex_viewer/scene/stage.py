@@ -25,15 +25,18 @@ from vtkmodules.vtkRenderingCore import vtkTexture, vtkVolume, vtkVolumeProperty
 from vtkmodules.vtkRenderingVolumeOpenGL2 import vtkOpenGLGPUVolumeRayCastMapper
 
 from vortex_model.grid import Grid
+from vortex_viewer.scene.agreed import (
+    AXIS_COLOURS,
+    BACKGROUND,
+    OBLIQUE_COLOUR,
+    UNITS_ACROSS,
+    ring_of,
+    spots_seen,
+)
 from vortex_viewer.scene.camera import Box
 from vortex_viewer.scene.surfaces import Surface
 from vortex_viewer.state import Camera
 
-BACKGROUND = "#0b0d12"
-AXIS_COLOURS = {"x": "#ff7a6b", "y": "#6fd08c", "z": "#6aa8ff"}
-OBLIQUE_COLOUR = "#f2c94c"
-DENSEST = 0.5
-"""Opacity of full alpha, per hundredth of the block's width."""
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -137,8 +140,8 @@ class Stage:
         # densest one lets it.
         low, high = float(packed[:, 3].min()), float(packed[:, 3].max())
         opacity = vtkPiecewiseFunction()
-        opacity.AddPoint(low, 0.0 if high > low else low / 255.0 * DENSEST)
-        opacity.AddPoint(max(high, low + 1.0), DENSEST)
+        opacity.AddPoint(low, 0.0 if high > low else low / 255.0)
+        opacity.AddPoint(max(high, low + 1.0), 1.0)
         if (
             self._volume is not None
             and self._kept is not None
@@ -165,10 +168,10 @@ class Stage:
         look.SetInterpolationTypeToLinear()
         look.SetScalarOpacity(opacity)
         look.ShadeOff()
-        # opacity is meant per hundredth of the block's width, whatever the voxel
+        # of the component that opacity is read from: alpha
         deep, high, wide = (block or grid).extent_um
         extent = max(wide, high, deep * d)
-        look.SetScalarOpacityUnitDistance(extent / 100.0)
+        look.SetScalarOpacityUnitDistance(3, extent / UNITS_ACROSS)
         mapper = vtkOpenGLGPUVolumeRayCastMapper()
         mapper.SetInputData(image)
         mapper.SetBlendModeToComposite()
@@ -229,18 +232,9 @@ class Stage:
     ) -> None:
         """Measured spots as discs in their plane, coloured (n, 3); none removes them."""
         self.plotter.remove_actor("spots", render=False)
-        keep = np.ones(len(points_um), bool)
-        if self._crop is not None:
-            for axis, (low, high) in enumerate(self._crop):
-                keep &= (points_um[:, axis] >= low) & (points_um[:, axis] <= high)
+        keep, points = spots_seen(points_um, self._crop, self._step_um)
         if not keep.any():
             return
-        points = points_um[keep]
-        if self._crop is not None:
-            # on a cut they lie a little before it, or the cut would swallow half of each
-            low, high = self._crop[2]
-            points[points[:, 2] == low, 2] -= 0.8 * self._step_um
-            points[points[:, 2] == high, 2] += 0.8 * self._step_um
         points = points * (1.0, 1.0, self._depth)
         sides = 14 if len(points) < 20_000 else 4
         turn = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
@@ -306,15 +300,7 @@ class Stage:
             if cursor_um is None:
                 self.plotter.remove_actor(f"plane {name}", render=False)
                 continue
-            spans = [list(span) for span in box]
-            spans[axis] = [cursor_um[axis], cursor_um[axis]]
-            (x0, x1), (y0, y1), (z0, z1) = spans
-            if axis == 2:
-                ring = [(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)]
-            elif axis == 1:
-                ring = [(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)]
-            else:
-                ring = [(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)]
+            ring = ring_of(box, axis, cursor_um[axis])
             self._outline(name, ring, AXIS_COLOURS[name])
 
     def set_oblique(self, ring: npt.NDArray[np.float64] | None) -> None:
