@@ -108,24 +108,37 @@ def volume(
     ``more`` are the genes that share the picture with the first one; ``which`` is how finely it is
     drawn, in full where left out.
     """
+    made = volume_layers(data, state, gene, more, which)
+    if made is None:
+        return None
+    found, grid = made
+    return (found.rgba() if isinstance(found, compose.Layers) else found), grid
+
+
+def volume_layers(
+    data: StudyData,
+    state: ViewState,
+    gene: Gene | None,
+    more: Sequence[Gene] = (),
+    which: Detail | None = None,
+) -> tuple[compose.Layers | npt.NDArray[np.uint32], Grid] | None:
+    """The same, in layers where no more than one gene is shown: they are looked up elsewhere."""
     solid = data.solid(which)
     own = look(state, gene)
     if solid is None:
         return None if gene is None else _lattice_volume(gene, own, data.max_voxels)
     if gene is None or state.prediction is None:
-        return compose.volume_rgba(solid.index, None, own), solid.grid
+        return compose.volume_layers(solid.index, None, own), solid.grid
     names = shown(state)[: 1 + len(more)]
     coded = [data.coded(state.prediction, name, state.doubt, which) for name in names]
     known = [c for c in coded if c is not None]
     if len(known) == 1:
-        return compose.volume_rgba(solid.index, known[0], own), solid.grid
+        return compose.volume_layers(solid.index, known[0], own), solid.grid
     all_looks = looks(state, [gene, *more])
     return mix.volume_mixed(solid.index, known, colours(state), all_looks), solid.grid
 
 
-def _lattice_volume(
-    gene: Gene, own: compose.Look, most: int
-) -> tuple[npt.NDArray[np.uint32], Grid]:
+def _lattice_volume(gene: Gene, own: compose.Look, most: int) -> tuple[compose.Layers, Grid]:
     """Expression alone, where a study has no morphology."""
     level = gene.level_within(most)
     values, grid = gene.values(level), gene.prediction.grids[level]
@@ -133,7 +146,7 @@ def _lattice_volume(
     gray = np.full(values.shape, 128, np.uint8)
     gray[~np.isfinite(values)] = 0
     shade = compose.light(gray, grid.spacing_um)
-    return compose.volume_rgba(compose.base_index(gray, shade), coded, own), grid
+    return compose.volume_layers(compose.base_index(gray, shade), coded, own), grid
 
 
 def sheets(

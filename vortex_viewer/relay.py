@@ -11,6 +11,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from vortex_viewer import relay_local
 from vortex_viewer.scene.stream import Stream
 
 LOADING = "<div style='position:absolute;inset:0;background:#0b0d12'></div>"
@@ -42,6 +43,7 @@ class Relays:
         """Routes for ``pn.serve(extra_patterns=...)``."""
         given = {"relays": self}
         return [
+            *relay_local.patterns(self.get),
             (r"/scene/([\w-]+)/ws", Socket, given),
             (r"/scene/([\w-]+)/paraview/?", Launcher, given),
             (r"/scene/([\w-]+)/(.*)", Pages, given),

@@ -87,4 +87,15 @@ const names = {
 let page = readFileSync(join(here, "src", "index.html"), "utf8");
 for (const [mark, name] of Object.entries(names)) page = page.replace(mark, name);
 writeFileSync(join(out, "index.html"), page);
-writeFileSync(join(out, "THIRD-PARTY-LICENCES.txt"), licences([...app.inputs, ...worker.inputs]));
+
+// the live app's 3D view, where the visitor's browser draws it; exports leave it out
+const live = join(out, "live");
+mkdirSync(join(live, "assets"), { recursive: true });
+const local = await bundle("local/local.js");
+const localStyle = await bundle("local/local.css");
+const localPage = readFileSync(join(here, "src", "local", "index.html"), "utf8")
+  .replace("@LOCAL@", write(live, "local.js", local.bytes))
+  .replace("@LOCAL_STYLE@", write(live, "local.css", localStyle.bytes));
+writeFileSync(join(live, "index.html"), localPage);
+const inputs = [...app.inputs, ...worker.inputs, ...local.inputs];
+writeFileSync(join(out, "THIRD-PARTY-LICENCES.txt"), licences(inputs));

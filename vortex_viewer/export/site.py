@@ -43,6 +43,8 @@ from vortex_viewer.state import PALETTES
 
 FORMAT = 1
 MARK = "site.json"
+LIVE = "live"
+"""Where the viewer's folder holds what only the live app needs."""
 CLASS_COLOURS = (
     "4477AA", "EE6677", "228833", "CCBB44", "66CCEE", "AA3377", "BBBBBB", "EE8866", "44BB99",
     "FFAABB", "99DDFF", "DDCC77", "882255", "117733", "332288", "999933",
@@ -96,12 +98,16 @@ def export_site(
     _check_destination(final, overwrite)
     progress(0.0, "weighing")
     report = plan_site(studies, genes=genes, layout=layout, leave_out=leave_out)
-    weight = sum(p.stat().st_size for p in viewer.rglob("*") if p.is_file())
+    weight = sum(
+        p.stat().st_size
+        for p in viewer.rglob("*")
+        if p.is_file() and viewer / LIVE not in p.parents
+    )
     report = SizeReport((*report.parts, Part("site", "viewer", weight, 8)))
     progress(0.02, f"about {megabytes(report.size)} in {report.files} files")
     report.require(max_size)
     with _landing(final, overwrite) as draft:
-        shutil.copytree(viewer, draft, dirs_exist_ok=True)
+        shutil.copytree(viewer, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(LIVE))
         (draft / "studies").mkdir()
         entries, linked = [], []
         names: set[str] = set()

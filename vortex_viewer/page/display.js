@@ -41,6 +41,12 @@ export function render({ model }) {
     return { row, input, fill };
   });
   const pushTilt = latest((value) => send("tilt", value), 60);
+  const who = make("select", { "aria-label": "3D drawn by", onchange: () => {
+    try { localStorage.setItem("vortex-viewer drawer", who.value); } catch { /* the browser keeps nothing */ }
+    send("drawer", { ...graphics(), wish: who.value });
+  } }, ...[["auto", "Automatic"], ["server", "The server"], ["browser", "This browser"]].map(([value, label]) => make("option", { value }, label)));
+  const whoNow = make("p", { class: "faint small", role: "status" });
+  root.append(make("label", { class: "slider two", title: "Where the 3D picture is made. Automatic: by a graphics card, the server's or this browser's; without one, by the server" }, make("span", {}, "3D drawn by"), who), whoNow);
   const cuts = make("div", { class: "cuts", role: "group", "aria-label": "Cut at a measured section" });
   root.append(cuts);
   const toggles = {};
@@ -61,6 +67,7 @@ export function render({ model }) {
       tilt.row.hidden = props.oblique == null;
       if (props.oblique != null && !tilt.input.matches(":active")) { tilt.input.value = props.oblique[i]; tilt.fill(); }
     }
+    if (props.drawn_by) whoNow.textContent = `Now: ${props.drawn_by}.`;
     cuts.hidden = !(props.sections ?? []).length;
     cuts.replaceChildren(make("span", { class: "label" }, "Cut at"), ...(props.sections ?? []).map(([name, z]) => {
       const on = name === props.cut;
@@ -77,5 +84,21 @@ export function render({ model }) {
     hook({ stained: props.stained ? "1" : null, zoom: props.zoom == null ? null : props.zoom.toPrecision(4), oblique: props.oblique == null ? null : props.oblique.map((v) => v.toFixed(1)).join(","), mode: props.mode, doubt: props.doubt, greyed: props.greyed == null ? null : props.greyed.toFixed(3) });
     if (!depth.matches(":active")) { depth.value = Math.log10(props.depth ?? 1); depth.style.setProperty("--part", depth.value / 2); depthOut.textContent = `× ${props.depth ?? 1}`; }
   });
+  let wish = null;
+  try { wish = localStorage.getItem("vortex-viewer drawer"); } catch { /* the browser keeps nothing */ }
+  who.value = ["auto", "server", "browser"].includes(wish) ? wish : "auto";
+  send("drawer", { ...graphics(), wish: who.value });
   return root;
+}
+
+function graphics() {
+  // what this browser draws with, asked of a picture that nobody sees
+  const ask = (more) => document.createElement("canvas").getContext("webgl2", more);
+  const quick = ask({ failIfMajorPerformanceCaveat: true }), gl = quick ?? ask({});
+  if (!gl) return { webgl2: false };
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const said = { webgl2: true, slow: !quick, side: gl.getParameter(gl.MAX_3D_TEXTURE_SIZE),
+    renderer: gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER) };
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return said;
 }

@@ -1,5 +1,5 @@
 export function render({ model }) {
-  const frame = document.querySelector("iframe.scene");
+  const frame = document.querySelector("iframe.scene"), scene = frame.getAttribute("src").replace("index.html", "");
   const line = make("i"), size = make("span");
   const bar = make("div", { class: "scalebar", hidden: true }, line, size);
   const what = make("div", { class: "what" });
@@ -49,6 +49,10 @@ export function render({ model }) {
       line.style.width = `${um / props.um_per_pixel}px`;
       size.textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
     }
+    if (props.local != null) {
+      const wanted = `${scene}${props.local ? "local/" : ""}index.html`;
+      if (frame.getAttribute("src") !== wanted) frame.setAttribute("src", wanted);
+    }
     help.hidden = !!props.turned;
     if (props.back) axes(props.back, props.up);
     if (props.extent) {
@@ -56,7 +60,7 @@ export function render({ model }) {
       const [x, y, z] = props.extent, parts = { xy: y / x, xz: z / x, yz: z / y };
       for (const [name, part] of Object.entries(parts)) document.querySelector(`[data-slice="${name}"]`)?.style.setProperty("--tall", Math.max(part, 0.12));
     }
-    hook({ drawn: props.drawn, detail: props.detail, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop, layout: props.layout, panes: props.panes, turning: props.turning ? '1' : null });
+    hook({ drawn: props.drawn, detail: props.detail, umPerPixel: props.um_per_pixel, viewBusy: props.busy || null, camera: props.camera, crop: props.crop, layout: props.layout, panes: props.panes, turning: props.turning ? '1' : null, drawnBy: props.local == null ? null : props.local ? "browser" : "server" });
   });
   return root;
 }

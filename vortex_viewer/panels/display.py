@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_viewer.panels import facts
 from vortex_viewer.panels.piece import Piece, script
+from vortex_viewer.scene.drawer import WISHES, Graphics
 from vortex_viewer.state import MODES
 
 if TYPE_CHECKING:
@@ -36,11 +37,17 @@ class Display(Piece):
         self.on("zoom", lambda _: session.slices.switch_zoom())
         self.on("oblique", lambda _: session.slices.oblique.switch())
         self.on("tilt", self._tilt)
+        self.on("drawer", self._drawer)
         self.on("doubt", lambda part: session.change(doubt=None if part is None else float(part)))
 
     def _set_mode(self, name: Any) -> None:
         if name in MODES:
             self._session.change(mode=name)
+
+    def _drawer(self, said: Any) -> None:
+        """What the browser draws with, and who the visitor wants to draw."""
+        wish = said.get("wish") if isinstance(said, dict) else None
+        self._session.view.drawn_by(wish if wish in WISHES else WISHES[0], Graphics.of(said))
 
     def _tilt(self, wish: Any) -> None:
         """``[x, y]``: the oblique slice's turn about each, in degrees."""

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vortex_model.grid import Grid
 from vortex_viewer import drawing, gene_names
 from vortex_viewer.drawings import COLOURS
+from vortex_viewer.panels.display import Display
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import marks
 from vortex_viewer.scene.detail import Detail
+from vortex_viewer.scene.drawer import WISHES, Graphics, choose
 from vortex_viewer.scene.gene import Gene
 from vortex_viewer.state import COLOURS as COLOUR_NAMES
 from vortex_viewer.state import Camera, ViewState
@@ -40,6 +43,8 @@ class View(Piece):
         self._session = session
         self._second = False
         self._detail: Detail | None = None
+        self._wish: str = WISHES[0]
+        self._graphics: Graphics | None = None
         session.house.workers.submit(gene_names.table)  # read once, before a gene is told
         self.on("side", self._see_from)
         add = session.drawings.add
@@ -60,9 +65,16 @@ class View(Piece):
         """An empty scene of the new block's size."""
         session, data = self._session, self._session.data
         assert data is not None
+        self._decide(1)
+        session.stream.depth, session.stream.largest_um = session.depth, max(data.frame.extent_um)
+        self._empty()
+        self.aim(session.state.camera)
+
+    def _empty(self) -> None:
+        session, data = self._session, self._session.data
+        assert data is not None
         depth, content = session.depth, data.content
         self._detail = None
-        session.stream.depth, session.stream.largest_um = depth, max(data.frame.extent_um)
 
         def clear(stage: Any) -> None:
             stage.clear()
@@ -71,7 +83,26 @@ class View(Piece):
             stage.set_box(content)
 
         session.stream.change(clear)  # whatever is put into the scene comes after it
-        self.aim(session.state.camera)
+
+    def drawn_by(self, wish: str, graphics: Graphics) -> None:
+        """The visitor's browser says what it has, and who the visitor wants to draw."""
+        self._wish, self._graphics = wish, graphics
+        if self._session.data is not None:
+            self._session.drawings.ask("body")
+
+    def _decide(self, count: int) -> bool:
+        """Let the right one draw so many panes; whether that is another than before."""
+        session, data = self._session, self._session.data
+        assert data is not None
+        finest = data.details(session.state.crop_um)[-1:]
+        shape = finest[0].grid(data.image).shape if finest and data.image is not None else ()
+        chosen = choose(
+            self._wish, session.house.library.renderer, self._graphics, panes=count, shape=shape
+        )
+        switched = session.stream.draw_in_browser(chosen.local)
+        self.show(local=chosen.local)
+        session.piece(Display).show(wish=self._wish, drawn_by=chosen.why)
+        return switched
 
     def follow(self, changed: set[str]) -> None:
         """What stands around the picture."""
@@ -159,7 +190,10 @@ class View(Piece):
         labels = session.marking.labels
         second = labels is not None and state.label_as == "beside" and not beside
         count = len(genes) if beside else 2 if second else 1
-        anew = session.stream.set_panes(count) or second != self._second
+        switched = self._decide(count)
+        if switched:
+            self._empty()
+        anew = session.stream.set_panes(count) or second != self._second or switched
         self._second = second
         self.show(panes=session.stream.panes, labelled=second)
         depth = session.depth
@@ -186,7 +220,9 @@ class View(Piece):
             await session.stream.change(*(partial(put, i, one) for i, one in enumerate(work)))
             self._detail = which
             if anew:
-                session.drawings.follow({"spots", "planes"})  # a new pane has nothing of them yet
+                # a new pane has nothing of them yet
+                lacking = {"spots", "planes", "label_as"} if switched else {"spots", "planes"}
+                session.drawings.follow(lacking)
                 anew = False
             if self._body_drawing.stale and which is not steps[-1]:
                 return  # something else is wanted by now
@@ -220,7 +256,10 @@ class View(Piece):
             if over is not None:
                 await session.run(partial(_blend, sheets, over))
             return lambda stage: stage.set_sheets(sheets, depth)
-        made = await session.run(partial(drawing.volume, data, state, gene, more, which))
+        made: tuple[Any, Grid] | None
+        told = session.stream.local is not None and over is None
+        make = drawing.volume_layers if told else drawing.volume
+        made = await session.run(partial(make, data, state, gene, more, which))
         if made is not None and over is not None:
             made = await session.run(partial(marks.tinted, *made, over)), made[1]
         found = await session.run(partial(drawing.surfaces, data, state, genes))

@@ -177,13 +177,35 @@ def pack(rgb: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint3
     return packed
 
 
+@dataclass(frozen=True)
+class Layers:
+    """What a volume's RGBA is looked up from.
+
+    ``base`` (z, y, x) holds gray and light, ``levels`` (z, y, x) expression, None without;
+    ``table`` (65536,) the packed RGBA of both together.
+    """
+
+    base: npt.NDArray[np.uint16]
+    levels: Bytes | None
+    table: npt.NDArray[np.uint32]
+
+    def rgba(self) -> npt.NDArray[np.uint32]:
+        """A volume's packed RGBA, (z, y, x)."""
+        index = self.base if self.levels is None else self.base | self.levels
+        return np.asarray(np.take(self.table, index), np.uint32)
+
+
+def volume_layers(base: npt.NDArray[np.uint16], gene: Coded | None, look: Look) -> Layers:
+    """A volume's layers, for whoever looks the colours up elsewhere."""
+    levels = None if gene is None else gene.levels(look.window, GENE)[gene.codes]
+    return Layers(base, levels, volume_table(look, gene is not None))
+
+
 def volume_rgba(
     base: npt.NDArray[np.uint16], gene: Coded | None, look: Look
 ) -> npt.NDArray[np.uint32]:
     """A volume's packed RGBA, (z, y, x)."""
-    table = volume_table(look, gene is not None)
-    index = base if gene is None else base | gene.levels(look.window, GENE)[gene.codes]
-    return np.asarray(np.take(table, index), np.uint32)
+    return volume_layers(base, gene, look).rgba()
 
 
 def picture_rgba(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software")
+SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software", "basic render")
 SOFTWARE_VOXELS = 6_000_000
 """The 3D view holds no more where the processor draws: a turn stays a turn."""
 HARDWARE_VOXELS = 64_000_000
@@ -19,6 +19,10 @@ def renderer_of(capabilities: str) -> str:
 
 def voxels_for(renderer: str) -> int:
     """How many voxels the 3D view may hold with this renderer; few where it is unknown."""
+    return SOFTWARE_VOXELS if draws_slowly(renderer) else HARDWARE_VOXELS
+
+
+def draws_slowly(renderer: str) -> bool:
+    """Whether the processor draws; so it is held where the renderer is unknown."""
     name = renderer.casefold()
-    slow = not name or any(word in name for word in SOFTWARE)
-    return SOFTWARE_VOXELS if slow else HARDWARE_VOXELS
+    return not name or any(word in name for word in SOFTWARE)

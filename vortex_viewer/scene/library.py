@@ -16,6 +16,8 @@ class Library:
 
     def __init__(self, paths: list[Path], max_voxels: int | None = None) -> None:
         self._max_voxels = max_voxels
+        self.renderer = ""
+        """What draws on this machine; empty while it is unknown."""
         self._chunks = ChunkCache(MORPHOLOGY_BYTES)
         self._open: dict[str, StudyData] = {}
         self._lock = threading.Lock()
@@ -28,6 +30,7 @@ class Library:
 
     def draw_by(self, renderer: str) -> None:
         """Let 3D views hold what this renderer can draw, unless a number was given."""
+        self.renderer = renderer
         self._max_voxels = self._max_voxels or voxels_for(renderer)
 
     @property

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from vortex_model.grid import Grid
 from vortex_viewer.scene.surfaces import Surface, surface
+from vortex_viewer.scene.told import ToldStage
 from vortex_viewer.state import Point
 
 INKS = (
@@ -146,6 +147,9 @@ def shells(marks: Marks) -> list[tuple[Surface, float]]:
 
 def put(stage: Any, found: Sequence[tuple[Surface, float]], depth: float, crop: Any) -> None:
     """Stand shells in a 3D scene, in place of those that stood there; for the render thread."""
+    if isinstance(stage, ToldStage):
+        stage.set_shells(found)
+        return
     import pyvista as pv
 
     for name in [n for n in stage.renderer.actors if n.startswith("mark ")]:

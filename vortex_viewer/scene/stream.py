@@ -2,7 +2,8 @@
 
 trame carries the pictures and the visitor's pointer (trame-rca); wslink's ``generic`` backend
 leaves the socket to us, so that Panel and trame share one port and one guard. The drawing
-itself happens in the render thread; this file runs in the event loop.
+itself happens in the render thread; this file runs in the event loop. Where the visitor's own
+browser draws (``local``), it is told what stands in the scene, and nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import asyncio
 import functools
 import importlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vortex_viewer.scene import camera as cameras
 from vortex_viewer.scene import panes
+from vortex_viewer.scene.local import LocalView, heard
 from vortex_viewer.scene.panes import pane_size
 from vortex_viewer.scene.render import RenderThread, Task
 from vortex_viewer.scene.stage import Frame, Stage
@@ -54,6 +56,7 @@ class Stream:
         self.largest_um = 1.0
         self.size = (640, 480)
         self.ready = asyncio.Event()
+        self.local: LocalView | None = None
         self._renderer, self._on_camera = renderer, on_camera
         self._loop = asyncio.get_running_loop()
         self._task = Task(self._draw)
@@ -76,14 +79,14 @@ class Stream:
 
     # -- drawing ---------------------------------------------------------------------------
 
-    def change(self, *work: Callable[[Stage], None]) -> asyncio.Future[None]:
+    def change(self, *work: Callable[[Any], None]) -> asyncio.Future[None]:
         """Change the scene in the render thread, then draw it: quickly, and well once it rests.
 
         One piece of work changes every pane; several change a pane each.
         """
 
         def run() -> None:
-            if self._closed:
+            if self._closed or self.local is not None:
                 return
             if not self.stages:
                 self._renderer.add(self._task)
@@ -95,9 +98,43 @@ class Stream:
             for stage, one in zip(self.stages, each, strict=False):
                 one(stage)
 
+        if self.local is not None:
+            return self._tell(self.local, work)
         future = asyncio.wrap_future(self._renderer.call(run))
         future.add_done_callback(lambda _: self.redraw(moving=True))
         return future
+
+    def _tell(
+        self, local: LocalView, work: Sequence[Callable[[Any], None]]
+    ) -> asyncio.Future[None]:
+        told: asyncio.Future[None] = self._loop.create_future()
+        try:
+            work[0](local.stage)
+            told.set_result(None)
+        except Exception as error:  # noqa: BLE001  it is raised where the result is asked
+            told.set_exception(error)
+        local.changed()
+        return told
+
+    def draw_in_browser(self, wanted: bool) -> bool:
+        """Let the visitor's browser draw, or this machine; whether that is another than before.
+
+        The scene is empty after a change.
+        """
+        if wanted == (self.local is not None):
+            return False
+        if self.local is not None:
+            self.local.close()
+            self.local = None
+        else:
+            self.local = LocalView(lambda: self.camera)
+            self._renderer.call(self._put_away)
+        return True
+
+    def _put_away(self) -> None:
+        self._renderer.remove(self._task)
+        while self.stages:
+            self.stages.pop().close()
 
     def set_panes(self, count: int) -> bool:
         """Show so many panes from the next change on; whether that is another number."""
@@ -111,10 +148,11 @@ class Stream:
         if self.camera is not None:
             self.camera = cameras.turn(self.camera, part, 0.0)
             self._moved(done=False)
+            self._aimed()
 
     def redraw(self, *, moving: bool = False) -> None:
         """Ask for a picture."""
-        if not self._closed:
+        if not self._closed and self.local is None:
             self._renderer.touch(self._task, moving=moving)
 
     def set_camera(self, camera: Camera) -> None:
@@ -138,14 +176,19 @@ class Stream:
     def _set_camera(self, camera: Camera) -> None:
         self.camera = camera
         self._on_camera(camera, self._um_per_pixel(camera), True)
+        self._aimed()
         self.redraw()
+
+    def _aimed(self) -> None:
+        if self.local is not None:
+            self.local.aimed()
 
     def _um_per_pixel(self, camera: Camera) -> float:
         return camera.height_um / pane_size(self.size, self.panes)[1]
 
     def _draw(self, still: bool) -> None:
         camera, stages = self.camera, self.stages[: self.panes]
-        if camera is None or not stages or self._closed:
+        if camera is None or not stages or self._closed or self.local is not None:
             return
         frame = panes.render(stages, camera, self.size, still)
         self._loop.call_soon_threadsafe(self._push, frame)
@@ -155,6 +198,19 @@ class Stream:
             return
         meta = {"type": "image/jpeg", "key": "key", "st": 0, "w": self.size[0], "h": self.size[1]}
         self._streamer.push_content(AREA, meta, frame.jpeg)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """What a page says that draws by itself: its size, where it is seen from, a click."""
+        if "size" in message:
+            width, height = message["size"]
+            self.update_size("", {"w": width, "h": height})
+        camera = heard(message.get("camera"))
+        if camera is not None:
+            self.camera = camera
+            self._moved(done=bool(message.get("done")))
+        if "click" in message and self.on_click is not None:
+            across, up = message["click"]
+            self.on_click(float(across), float(up))
 
     # -- what trame-rca calls --------------------------------------------------------------
 
