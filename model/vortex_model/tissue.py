@@ -115,30 +115,6 @@ def channel_ranges(image: Image, serial: bool) -> tuple[tuple[Range, ...], ...]:
     return tuple(_ranges(_sample(level, planes), image.is_rgb) for planes in _groups(level, serial))
 
 
-def stain_ranges(image: Image, serial: bool) -> tuple[tuple[Range, ...], ...]:
-    """(0, 99th percentile in tissue) of haematoxylin and of eosin, as :func:`channel_ranges`.
-
-    Raises
-    ------
-    VortexError
-        When the image is not brightfield colour.
-    """
-    if not image.is_rgb:
-        raise VortexError("Stain ranges need a brightfield image with red, green and blue.")
-    level = _coarse_level(image, serial)
-    found = []
-    for planes in _groups(level, serial):
-        pixels = np.moveaxis(_sample(level, planes), 0, -1)
-        ranges = _ranges(np.moveaxis(pixels, -1, 0), rgb=True)
-        od = optical_density(pixels, [high for _, high in ranges])
-        od[_black(pixels, [high for _, high in ranges])] = 0.0
-        inside = od[od.mean(axis=-1) > 0.08]
-        amounts = haematoxylin_eosin(inside) if len(inside) else np.ones((1, 2), np.float32)
-        high = np.maximum(np.percentile(amounts, 99, axis=0), 1e-3)
-        found.append(tuple((0.0, float(h)) for h in high))
-    return tuple(found)
-
-
 def normalise(values: npt.ArrayLike, ranges: Sequence[Range]) -> Floats:
     """Put channels on one scale: low becomes 0, high becomes 1; brighter stays above 1.
 
@@ -147,7 +123,7 @@ def normalise(values: npt.ArrayLike, ranges: Sequence[Range]) -> Floats:
     values
         (c, ...) in the units that the ranges were measured in.
     ranges
-        (low, high) of each channel, from :func:`channel_ranges` or :func:`stain_ranges`.
+        (low, high) of each channel, from :func:`channel_ranges`.
     """
     array = np.asarray(values, dtype=np.float32)
     if len(ranges) != array.shape[0]:
