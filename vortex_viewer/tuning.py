@@ -36,6 +36,8 @@ class Tuned:
         The prediction that was shown where none was named, when the job began.
     when
         Seconds of the server's clock.
+    seen
+        Whether a page was there to be told.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Tuned:
     message: str
     before: str | None
     when: float
+    seen: bool
 
     def shown(self) -> dict[str, Any]:
         """What a page shows of it."""
@@ -115,11 +118,15 @@ class Tunings:
             job.cancel()
 
     def of(self, data: StudyData) -> Tuned | None:
-        """How far a study's job is, or how it ended where that is not long ago."""
+        """How far a study's job is, or how it ended where that is news.
+
+        It is for a while; a mistake only where no page was there to be told.
+        """
         told = self._told.get(data.path)
-        if told is None or (not told.status.active and self.clock() - told.when > RECENT_S):
-            return None
-        return told
+        if told is None or told.status.active:
+            return told
+        old = self.clock() - told.when > RECENT_S
+        return None if old or (told.seen and told.status.phase != "done") else told
 
     def hear(self, data: StudyData, hear: Hear) -> None:
         """Call ``hear`` with every change of a study's job, **in the job's thread**."""
@@ -136,10 +143,10 @@ class Tunings:
     def _tell(
         self, data: StudyData, number: int, status: Status, message: str, before: str | None
     ) -> None:
-        told = Tuned(number, status, message, before, self.clock())
         with self._lock:
-            self._told[data.path] = told
             hearers = list(self._hearers.get(data.path, []))
+            told = Tuned(number, status, message, before, self.clock(), bool(hearers))
+            self._told[data.path] = told
         for hear in hearers:
             hear(told)
 

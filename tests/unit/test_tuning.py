@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vortex_model.errors import VortexError
 from vortex_model.progress import Progress
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.tuning import RECENT_S, Tuning, Tunings
@@ -113,5 +114,27 @@ def test_how_it_ended_is_told_for_a_while_and_taken_by_no_later_page(data: Study
         assert not late.done  # it found the study as it is since
         now[0] += RECENT_S
         assert Page(tunings, data).jobs == [None]
+
+    asyncio.run(visit())
+
+
+def test_a_mistake_is_told_to_the_next_page_only_where_nobody_saw_it(data: StudyData) -> None:
+    def wrong(_study: Path, _wish: dict[str, Any], _progress: Progress) -> str:
+        raise VortexError("No gene is named 'X'.")
+
+    async def visit() -> None:
+        tunings = Tunings(wrong)
+        first = Page(tunings, data)
+        first.tuning.start({})
+        assert (await first.until("failed"))["message"] == "No gene is named 'X'."
+        assert Page(tunings, data).jobs == [None]
+
+        alone = Tunings(wrong)
+        alone.start(data, {})
+        for _ in range(500):
+            if not alone.of(data).status.active:
+                break
+            await asyncio.sleep(0.01)
+        assert Page(alone, data).jobs[0]["message"] == "No gene is named 'X'."
 
     asyncio.run(visit())
