@@ -474,6 +474,27 @@ def test_small_screens_and_names_for_screen_readers(guests):
     assert legend["x"] + legend["width"] <= hero["x"] + hero["width"]
 
 
+def test_the_first_picture_waits_for_no_gene_and_nothing_finer(guest):
+    asked = []
+    guest.page.on("request", lambda request: asked.append((request.url, time.time())))
+    guest.page.add_init_script(
+        """new MutationObserver((_, watch) => {
+          if (!document.documentElement?.dataset.ready) return;
+          window.stood ??= performance.timeOrigin + performance.now();
+        }).observe(document, {attributes: true, subtree: true, attributeFilter: ["data-ready"]});"""
+    )
+    guest.go(BLOCK)
+    guest.until("document.documentElement.dataset.level === '0'")
+    stood = guest.page.evaluate("window.stood") / 1000
+    data = [(url.split("/studies/a-block/")[1], at) for url, at in asked if "/studies/" in url]
+    before = [name for name, at in data if at < stood]
+    after = [name for name, at in data if at >= stood]
+    coarsest = guest.page.evaluate("viewer.study.image.levels.length - 1")
+    assert any(f"morphology.ome.zarr/{coarsest}/c" in name for name in before)
+    assert not [n for n in before if "/factors" in n or "morphology.ome.zarr/0/" in n], before
+    assert [n for n in after if "/factors0/c" in n], after
+
+
 def test_hosts_with_ranges_send_parts_of_files(guests, site):
     with hosted(site) as where:
         guest = guests(where=f"{where}/")

@@ -124,6 +124,7 @@ export class Cameras {
     if (this.rotating) this.#stop();
     else if (this.views.length) {
       this.rotating = true;
+      this.views[0].keepDrawing(true);
       this.#last = performance.now();
       this.#frame = requestAnimationFrame((now) => this.#turn(now));
     }
@@ -141,6 +142,7 @@ export class Cameras {
 
   #stop() {
     this.rotating = false;
+    this.views[0].keepDrawing(false);
     cancelAnimationFrame(this.#frame);
     this.remember();
     this.onstop?.();

@@ -13,7 +13,9 @@ import { VolumeLayer } from "./volume.js";
 
 const VOXELS = { software: 9e6, hardware: 32e6 };
 const SHEET_PIXELS = 700_000;
-const SHARP_BYTES = 160e6;
+// of a level that is kept whole: enough for a slice that fills the window of a large block, and a
+// quarter of what the next finer level would have every visitor download
+const SHARP_BYTES = 48e6;
 
 export class Scene {
   #labelImages = new Map();

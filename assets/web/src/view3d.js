@@ -16,7 +16,6 @@ const CLICK_PIXELS = 4;
 // page is: 0.9 s for 700,000 on two cores. So it rests at fewer, and moves at a quarter of those.
 const RESTING_PIXELS = 180_000;
 export const MOVING_SCALE = 4;
-export const MOVING_STEP = 2; // and each ray takes steps so many times as long
 const RESTS_MS = 160;
 
 // vtk.js has keys of its own (wireframe, reset, ...) that would collide with the page's
@@ -24,6 +23,16 @@ const newStyle = macro.newInstance((publicAPI, model, initial) => {
   vtkInteractorStyle.extend(publicAPI, model, initial);
   publicAPI.handleKeyPress = () => {};
 }, "PageInteractorStyle");
+
+// vtk.js draws a volume small while something moves, every frame, whether or not it changed. With
+// this a single picture is drawn so.
+const newInteractor = macro.newInstance((publicAPI, model, initial) => {
+  vtkInteractor.extend(publicAPI, model, initial);
+  const moves = publicAPI.isAnimating;
+  let hasty = false;
+  publicAPI.setHasty = (now) => (hasty = now);
+  publicAPI.isAnimating = () => hasty || moves();
+}, "PageInteractor");
 
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a, b) => [
@@ -59,7 +68,6 @@ export class View3D {
     this.oncamera = () => {};
     this.onpick = () => {};
     this.ondraw = () => {};
-    this.onquality = () => {};
     this.renderWindow = vtkRenderWindow.newInstance();
     this.renderer = vtkRenderer.newInstance({ background: BACKGROUND });
     this.renderWindow.addRenderer(this.renderer);
@@ -76,7 +84,7 @@ export class View3D {
     });
     if (!context) throw new Error("no WebGL 2");
     this.software = drawnByProcessor(context);
-    this.interactor = vtkInteractor.newInstance();
+    this.interactor = newInteractor();
     this.interactor.setView(this.view);
     this.interactor.initialize();
     this.interactor.bindEvents(container);
@@ -178,10 +186,10 @@ export class View3D {
   }
 
   #small = onceAFrame(() => {
-    if (!this.#coarse || this.interactor.isAnimating()) return;
-    this.#size(this.#ratio() / Math.sqrt(MOVING_SCALE));
-    this.onquality(MOVING_STEP);
+    if (!this.#coarse || this.interactor.isAnimating()) return; // else vtk.js draws it
+    this.interactor.setHasty(true);
     this.drawNow();
+    this.interactor.setHasty(false);
   });
 
   #still() {
@@ -193,8 +201,6 @@ export class View3D {
   drawFine() {
     this.#coarse = false;
     this.container.dataset.quality = "resting";
-    this.#size(this.#ratio());
-    this.onquality(1);
     this.drawNow();
   }
 
@@ -245,6 +251,13 @@ export class View3D {
     const v = (this.height / 2 - py) * scale;
     const from = axes.focal.map((f, i) => f + axes.right[i] * u + axes.up[i] * v);
     return { from, to: axes.back.map((b) => -b) };
+  }
+
+  /** Draw every frame, as small as keeps the pace, until told to stop. */
+  keepDrawing(on) {
+    if (!this.software) return;
+    if (on) this.interactor.requestAnimation(this);
+    else this.interactor.cancelAnimation(this, true);
   }
 
   /** Turn about the picture's upright axis, in degrees. */

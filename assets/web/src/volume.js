@@ -10,7 +10,7 @@ import vtkVolumeMapper from "@kitware/vtk.js/Rendering/Core/VolumeMapper.js";
 import vtkVolumeProperty from "@kitware/vtk.js/Rendering/Core/VolumeProperty.js";
 import { SOFT, TINT, fade, volumeAlpha } from "./compose.js";
 import { AXIS } from "./grid.js";
-import { MOVING_SCALE, MOVING_STEP } from "./view3d.js";
+import { MOVING_SCALE } from "./view3d.js";
 
 const CUSTOM_MIX = 3; // ColorMixPreset.CUSTOM
 const NEAREST = 0;
@@ -37,8 +37,7 @@ export class VolumeLayer {
     this.mapper.setAutoAdjustSampleDistances(true);
     this.mapper.setMaximumSamplesPerRay(4000);
     this.mapper.setInitialInteractionScale(view.software ? MOVING_SCALE : 1);
-    this.mapper.setInteractionSampleDistanceFactor(view.software ? MOVING_STEP : 1);
-    view.onquality = (times) => this.step && this.mapper.setSampleDistance(this.step * times);
+    this.mapper.setInteractionSampleDistanceFactor(view.software ? 2 : 1);
     this.planes = [0, 1, 2].flatMap((axis) =>
       [1, -1].map((sign) => {
         const normal = [0, 0, 0];
@@ -78,9 +77,9 @@ export class VolumeLayer {
     this.mapper.setInputData(first, 0);
     if (!this.gene) this.#setSecond(new Uint8Array(2), nothing(this.lattice));
     const finest = Math.min(...grid.spacing);
-    this.step = finest * (this.labels ? 0.6 : this.view.software ? 1.3 : 0.7);
-    this.mapper.setSampleDistance(this.step);
-    [0, 1].forEach((c) => this.property.setScalarOpacityUnitDistance(c, this.step));
+    const step = finest * (this.labels ? 0.6 : this.view.software ? 1.3 : 0.7);
+    this.mapper.setSampleDistance(step);
+    [0, 1].forEach((c) => this.property.setScalarOpacityUnitDistance(c, step));
     this.#shader();
     if (!this.view.renderer.getVolumes().includes(this.actor)) {
       this.view.renderer.addVolume(this.actor);
