@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel
@@ -124,15 +124,9 @@ const look = () => {
     const canvas = v.panes[0].canvas;
     if (canvas.width) c.drawImage(canvas, 0, 0, 20, 20);
     const lit = c.getImageData(0, 0, 20, 20).data.filter((x, i) => i % 4 < 3 && x > 40).length;
-    const all = performance.getEntriesByType('resource');
-    const data = all.filter((r) => r.name.includes('/studies/'));
-    const bytes = data.reduce((s, r) => s + r.transferSize, 0);
-    if (lit > 40 && !window.slices) window.slices = {ms: performance.now(), bytes};
+    if (lit > 40 && !window.slices) window.slices = {ms: performance.now()};
     if (window.ready) {
-      const before = data.filter((r) => r.responseEnd <= window.ready);
-      window.first = {
-        ms: window.ready, bytes: before.reduce((s, r) => s + r.transferSize, 0),
-      };
+      window.first = {ms: window.ready, epoch: performance.timeOrigin + window.ready};
     }
   }
   if (!window.first) requestAnimationFrame(look);
@@ -200,9 +194,22 @@ def median(rows: list[dict[str, float]], name: str) -> float:
     return round(float(np.median([row[name] for row in rows])))
 
 
+def sent_before(requests: list[Request], epoch_ms: float) -> int:
+    """Bytes of study data, those of the page's workers too, that had begun to come by then."""
+    total = 0
+    for request in requests:
+        timing = request.timing
+        answered = timing["startTime"] + max(timing["responseStart"], 0.0)
+        if "/studies/" in request.url and answered <= epoch_ms:
+            total += request.sizes()["responseBodySize"]
+    return total
+
+
 def visit(page: Page, address: str) -> dict[str, Any]:
     """Open the site and time it."""
     page.add_init_script(WATCH)
+    finished: list[Request] = []
+    page.on("requestfinished", lambda request: finished.append(request))
     page.goto(address)
     until = time.monotonic() + 300
     while page.evaluate("document.documentElement.dataset.sharp") != "true":
@@ -210,6 +217,7 @@ def visit(page: Page, address: str) -> dict[str, Any]:
         time.sleep(0.1)
     time.sleep(2)
     found = {"first": page.evaluate("first"), "first_slices": page.evaluate("slices")}
+    found["first"]["bytes"] = sent_before(finished, found["first"]["epoch"])
     for what in ("new", "seen", "drag", "turn"):
         found[what] = page.evaluate(IN_PAGE, {"what": what, "rounds": ROUNDS})
     return found
