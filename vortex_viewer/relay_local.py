@@ -20,7 +20,7 @@ Find = Callable[[str], Stream]
 LONGEST = 4096
 """A page's message is a camera, a size or a click."""
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 )
 
@@ -84,11 +84,12 @@ class Parts(RequestHandler):
         self._find = find
 
     async def get(self, token: str, name: str, version: str) -> None:
-        """One part, gzipped; 404 when the scene has moved on."""
+        """One part, gzipped; empty (204) when the scene has moved on."""
         local = self._find(token).local
         found = None if local is None else local.part(name, int(version))
         if found is None:
-            raise HTTPError(404)
+            self.set_status(204)
+            return
         packed = await IOLoop.current().run_in_executor(None, found.packed)
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Encoding", "gzip")

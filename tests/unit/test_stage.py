@@ -47,3 +47,19 @@ def test_a_block_is_as_dense_whatever_its_size() -> None:
     small = seen(2, 5.0, 0)
     assert 40 < small[0] < 195
     assert seen(2, 250.0, 0, wide_um=10_000.0) == pytest.approx(small, abs=4)
+
+
+@pytest.mark.parametrize("side", ["+z", "-z"])
+def test_the_nearer_of_two_opaque_planes_hides_the_other(side: str) -> None:
+    def plane(z_um: float, *colour: int) -> tuple[Grid, np.ndarray]:
+        rgba = np.full((8, 8, 4), (*colour, 255), np.uint8)
+        return Grid((1, 8, 8), (10.0, 10.0, 10.0), (z_um, 5.0, 5.0)), rgba
+
+    stage = Stage()
+    try:
+        stage.set_sheets([plane(0.0, 255, 0, 0), plane(50.0, 0, 0, 255)], 1.0)
+        box = ((0.0, 80.0), (0.0, 80.0), (0.0, 50.0))
+        red, _, blue = stage.draw(cameras.look(box, side, 1.0, 1.0), (100, 100))[50, 50].tolist()
+    finally:
+        stage.close()
+    assert (red, blue) == ((0, 255) if side == "+z" else (255, 0))

@@ -100,6 +100,7 @@ class Stage:
         for actor, *_ in self._sheets:
             self.renderer.RemoveActor(actor)
         self._sheets = []
+        self.renderer.SetUseOIT(True)
 
     def set_depth(self, depth: float) -> None:
         """How far z is stretched; set what stands in the scene again after it."""
@@ -188,6 +189,8 @@ class Stage:
 
     def set_sheets(self, sheets: list[tuple[Grid, Bytes]], depth: float) -> None:
         """Planes of a stack: each one's grid and RGBA (y, x, 4)."""
+        # VTK mixes what is translucent without order; these are drawn from far to near
+        self.renderer.SetUseOIT(False)
         if len(sheets) != len(self._sheets) or depth != self._sheet_depth:
             self._sheet_depth = depth
             for actor, *_ in self._sheets:

@@ -45,6 +45,7 @@ export class Canvas {
   }
 
   onresize = () => {};
+  held = () => false;
 
   resize() {
     const { width, height } = this.container.getBoundingClientRect();
@@ -57,8 +58,16 @@ export class Canvas {
   /** Draw soon: at once as well as it goes quickly, and finely once nothing has changed. */
   draw() {
     this.#quick();
+    this.#settle();
+  }
+
+  #settle() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#paint(RESTING_MS, 1, "resting"), RESTS_MS);
+    this.#timer = setTimeout(() => {
+      // a fine picture may take long: it must not come between the moves of a hand
+      if (this.held()) this.#settle();
+      else this.#paint(RESTING_MS, 1, "resting");
+    }, RESTS_MS);
   }
 
   #quick = onceAFrame(() => {

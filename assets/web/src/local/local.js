@@ -57,6 +57,7 @@ function begin() {
     },
     click: (right, up) => say({ click: [right, up] }),
   });
+  canvas.held = hand.held;
   canvas.onresize = (width, height) => say({ size: [width, height] });
   scene.onshown = (told) => {
     document.body.dataset.shown = JSON.stringify(told.parts);

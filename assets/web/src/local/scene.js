@@ -38,7 +38,7 @@ export class Scene {
       this.#parts.get(name)?.version !== version);
     const found = await Promise.all(missing.map(async ([name, version]) => {
       const answer = await fetch(`${this.base}part/${name}/${version}`);
-      if (!answer.ok) return false;
+      if (answer.status !== 200) return false;
       this.#parts.set(name, { version, buffer: await answer.arrayBuffer() });
       return true;
     }));

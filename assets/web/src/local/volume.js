@@ -76,11 +76,10 @@ export class Block {
     this.mapper.setInputData(image);
     this.finest = Math.min(x, y, z * depth);
     const [deep, high, wide] = told.extent;
-    this.property.setScalarOpacityUnitDistance(0, Math.max(wide, high, deep * depth) / across);
+    this.unit = Math.max(wide, high, deep * depth) / across;
     this.opacity.removeAllPoints();
     this.opacity.addPoint(0, 0);
     this.opacity.addPoint(255, 1);
-    this.#step(this.#times, true);
     this.look({ maximum, crop, depth });
     if (!this.canvas.renderer.getVolumes().includes(this.actor)) {
       this.canvas.renderer.addVolume(this.actor);
@@ -88,6 +87,8 @@ export class Block {
   }
 
   look({ maximum, crop, depth }) {
+    this.maximum = maximum;
+    this.#step(this.#times, true);
     if (maximum) this.mapper.setBlendModeToMaximumIntensity();
     else this.mapper.setBlendModeToComposite();
     this.mapper.removeAllClippingPlanes();
@@ -97,7 +98,10 @@ export class Block {
   #step(times, anew = false) {
     if (!this.finest || (times === this.#times && !anew)) return;
     this.#times = times;
-    this.mapper.setSampleDistance(this.finest * times);
+    const step = this.finest * times;
+    this.mapper.setSampleDistance(step);
+    // the strongest voxel of a ray is seen as it is: no thickness of it counts
+    this.property.setScalarOpacityUnitDistance(0, this.maximum ? step : this.unit);
     this.opacity.modified(); // its table is made for one length of step
   }
 
