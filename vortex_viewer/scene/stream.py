@@ -54,7 +54,7 @@ class Stream:
         self.at_home = False
         self.depth = 1.0
         self.largest_um = 1.0
-        self.size = (640, 480)
+        self.size = self.page_size = (640, 480)
         self.ready = asyncio.Event()
         self.local: LocalView | None = None
         self._renderer, self._on_camera = renderer, on_camera
@@ -184,7 +184,7 @@ class Stream:
             self.local.aimed()
 
     def _um_per_pixel(self, camera: Camera) -> float:
-        return camera.height_um / pane_size(self.size, self.panes)[1]
+        return camera.height_um / pane_size(self.page_size, self.panes)[1]
 
     def _draw(self, still: bool) -> None:
         camera, stages = self.camera, self.stages[: self.panes]
@@ -224,6 +224,7 @@ class Stream:
         if width < 16 or height < 16:
             return
         shrink = min(1.0, LONGEST_SIDE / max(width, height))
+        self.page_size = (width, height)  # a picture may have fewer pixels than its place
         self.size = (int(width * shrink), int(height * shrink))
         self.ready.set()
         self._seen_anew()
