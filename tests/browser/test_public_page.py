@@ -11,6 +11,8 @@ from studies import block
 from visiting import Running, Visitor, running
 
 from vortex_model import Study
+from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.study import Provenance
 from vortex_viewer.state import ViewState
 from vortex_viewer.views import keep_view
 
@@ -26,8 +28,25 @@ serve([Path(p) for p in sys.argv[1:]], port=0, secret="x", public=True{more})
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = block(tmp_path_factory.mktemp("public") / "block.zarr")
+    other_version(Study.open(path))
     keep_view(Study.open(path), "Left part", ViewState(gene="LEFT", palette="viridis"))
     return path
+
+
+def other_version(study: Study) -> None:
+    """An older version, of one gene."""
+    made = study.prediction()
+    genes = made.genes.iloc[:1]
+    record = PredictionRecord(
+        np.asarray(made.gene("LEFT").values, np.float32)[None],
+        np.full((1, *made.grid.shape), 0.04, np.float32),
+        np.ones(made.grid.shape, bool),
+        np.ones((1, 1)),
+        genes,
+        made.grid,
+    )
+    Prediction.write(study, Provenance("predictions", {"study": "other"}, {}, 1), record)
+    study.make_current(made.id)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +105,27 @@ def test_who_only_looks_changes_nothing_and_is_told_why(
     page.get_by_label("Class to paint").evaluate("node => { node.value = 'gland'; }")
     past(guest, "button", "Paint")
     assert guest.said("painting") is None and guest.said("job") is None
+    assert files(place) == before
+
+
+def test_a_version_is_shown_to_who_asks_and_to_nobody_else(
+    visitors: Callable[..., Visitor], server: Running, place: Path
+) -> None:
+    study = Study.open(place)
+    current = study.current_prediction
+    (other,) = set(study.derived_ids("predictions")) - {current}
+    before = files(place)
+    guest = visitors()
+    guest.go(server.origin)
+    assert guest.said("prediction") == current
+    guest.page.get_by_role("tab", name="Fine-tune").click()
+    row = guest.page.locator(f'.versions li[data-id="{other}"]')
+    assert row.get_by_role("button", name="Delete").count() == 0
+    row.get_by_role("button", name="Show").click()
+    guest.wait_said("prediction", other)
+    guest.wait_said("genes", "1")
+    guest.settle()
+    assert Study.open(place).current_prediction == current
     assert files(place) == before
 
 
