@@ -63,3 +63,25 @@ def test_the_nearer_of_two_opaque_planes_hides_the_other(side: str) -> None:
     finally:
         stage.close()
     assert (red, blue) == ((0, 255) if side == "+z" else (255, 0))
+
+
+@pytest.mark.parametrize("side", ["+z", "-z"])
+@pytest.mark.parametrize("first", ["spots", "sheets"])
+def test_spots_on_a_plane_are_seen_whole_from_both_sides(side: str, first: str) -> None:
+    grid = Grid((1, 8, 8), (10.0, 10.0, 10.0), (20.0, 5.0, 5.0))
+    red = np.full((8, 8, 4), (255, 0, 0, 255), np.uint8)
+    green = np.array([[0, 255, 0]], np.uint8)
+    stage = Stage()
+    try:
+        set_up = {
+            "sheets": lambda: stage.set_sheets([(grid, red)], 1.0),
+            "spots": lambda: stage.set_spots(np.array([[40.0, 40, 20]]), green, np.array([40.0])),
+        }
+        set_up.pop(first)()
+        next(iter(set_up.values()))()
+        box = ((0.0, 80.0), (0.0, 80.0), (0.0, 40.0))
+        pixels = stage.draw(cameras.look(box, side, 1.0, 1.0), (100, 100))
+    finally:
+        stage.close()
+    assert (pixels[42:58, 42:58] == (0, 255, 0)).all()
+    assert (pixels[20, 50] == (255, 0, 0)).all()

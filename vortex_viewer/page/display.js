@@ -46,7 +46,7 @@ export function render({ model }) {
     send("drawer", { ...graphics(), wish: who.value });
   } }, ...[["auto", "Automatic"], ["server", "The server"], ["browser", "This browser"]].map(([value, label]) => make("option", { value }, label)));
   const whoNow = make("p", { class: "faint small", role: "status" });
-  root.append(make("label", { class: "slider two", title: "Where the 3D picture is made. Automatic: by a graphics card, the server's or this browser's; without one, by the server" }, make("span", {}, "3D drawn by"), who), whoNow);
+  root.append(make("label", { class: "slider pair", title: "Where the 3D picture is made. Automatic: by a graphics card, the server's or this browser's; without one, by the server" }, make("span", {}, "3D drawn by"), who), whoNow);
   const cuts = make("div", { class: "cuts", role: "group", "aria-label": "Cut at a measured section" });
   root.append(cuts);
   const toggles = {};

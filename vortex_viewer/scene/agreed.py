@@ -31,16 +31,28 @@ def ring_of(box: Box, axis: int, place: float) -> Ring:
 
 
 def spots_seen(
-    points_um: npt.NDArray[Any], crop: Box | None, step_um: float
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    """Which spots lie in a crop, and the places (n, 3) where those are drawn."""
+    points_um: npt.NDArray[Any], crop: Box | None, step_um: float, apart_um: float = 0.0
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Which spots lie in a crop, by number, and the places (n, 3) where those are drawn.
+
+    On a cut they lie a part of a step before it, or the cut would swallow half of each. On planes
+    that are drawn, of a stack, each lies on both sides, ``apart_um`` away, or the plane would.
+    """
     keep = np.ones(len(points_um), bool)
     for axis, (low, high) in enumerate(crop or ()):
         keep &= (points_um[:, axis] >= low) & (points_um[:, axis] <= high)
-    points = points_um[keep]
+    which = np.flatnonzero(keep)
+    points = points_um[which]
+    if apart_um > 0:
+        away = np.array([0.0, 0.0, apart_um])
+        return np.tile(which, 2), np.vstack([points - away, points + away])
     if crop is not None:
-        # on a cut they lie a little before it, or the cut would swallow half of each
         low, high = crop[2]
         points[points[:, 2] == low, 2] -= 0.8 * step_um
         points[points[:, 2] == high, 2] += 0.8 * step_um
-    return keep, points
+    return which, points
+
+
+def apart_um(widths_um: list[float], depth: float) -> float:
+    """How far spots lie from the planes of a stack of these widths; 0 where there is no stack."""
+    return 2e-4 * max(widths_um) / depth if widths_um else 0.0

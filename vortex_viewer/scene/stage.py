@@ -30,6 +30,7 @@ from vortex_viewer.scene.agreed import (
     BACKGROUND,
     OBLIQUE_COLOUR,
     UNITS_ACROSS,
+    apart_um,
     ring_of,
     spots_seen,
 )
@@ -68,6 +69,7 @@ class Stage:
         self._mapper: vtkOpenGLGPUVolumeRayCastMapper | None = None
         self._kept: Any = None
         self._sheets: list[Any] = []
+        self._spots: tuple[Any, Any, Any] | None = None
         self._sheet_depth = 1.0
         self._towards = 0
         self._box: tuple[Box, float] | None = None
@@ -100,6 +102,7 @@ class Stage:
         for actor, *_ in self._sheets:
             self.renderer.RemoveActor(actor)
         self._sheets = []
+        self._spots = None
         self.renderer.SetUseOIT(True)
 
     def set_depth(self, depth: float) -> None:
@@ -217,6 +220,8 @@ class Stage:
                 actor.ForceTranslucentOn()
                 self.renderer.AddActor(actor)
                 self._sheets.append((actor, texture, grid))
+            if self._spots is not None:
+                self.set_spots(*self._spots)  # they lie beside the planes
         self._sheets.sort(key=lambda sheet: sheet[2].origin_um[0])
         self._towards = 0
         for (_, texture, _), (_, rgba) in zip(self._sheets, sheets, strict=True):
@@ -235,20 +240,24 @@ class Stage:
     ) -> None:
         """Measured spots as discs in their plane, coloured (n, 3); none removes them."""
         self.plotter.remove_actor("spots", render=False)
-        keep, points = spots_seen(points_um, self._crop, self._step_um)
-        if not keep.any():
+        self._spots = points_um, colours, diameter_um
+        wide = [float(grid.extent_um[2]) for *_, grid in self._sheets]
+        which, points = spots_seen(
+            points_um, self._crop, self._step_um, apart_um(wide, self._depth)
+        )
+        if not len(which):
             return
         points = points * (1.0, 1.0, self._depth)
         sides = 14 if len(points) < 20_000 else 4
         turn = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
         ring = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
-        radius = diameter_um[keep][:, None, None] / 2
+        radius = diameter_um[which][:, None, None] / 2
         corners = (points[:, None, :] + ring[None] * radius).reshape(-1, 3)
         faces = np.empty((len(points), sides + 1), np.int64)
         faces[:, 0] = sides
         faces[:, 1:] = np.arange(len(corners)).reshape(len(points), sides)
         mesh = pv.PolyData(corners, faces.ravel())
-        mesh.cell_data["colour"] = colours[keep]
+        mesh.cell_data["colour"] = colours[which]
         self.plotter.add_mesh(
             mesh,
             scalars="colour",

@@ -20,6 +20,7 @@ from vortex_viewer.scene.agreed import (
     AXIS_COLOURS,
     OBLIQUE_COLOUR,
     UNITS_ACROSS,
+    apart_um,
     ring_of,
     spots_seen,
 )
@@ -166,6 +167,7 @@ class ToldStage:
             for grid, rgba in sheets
         ]
         self._keep("sheets", [rgba for _, rgba in sheets])
+        self._keep_spots()
 
     def set_spots(
         self, points_um: npt.NDArray[Any], colours: Bytes, diameter_um: npt.NDArray[Any]
@@ -195,9 +197,10 @@ class ToldStage:
         if self._spots is None:
             return
         points, colours, sizes = self._spots
-        keep, points = spots_seen(points, self._crop, self._step_um)
-        arrays = [points.astype(np.float32), sizes[keep].astype(np.float32), colours[keep]]
-        self._keep("spots", arrays if keep.any() else [])
+        apart = apart_um([s["x"][1] - s["x"][0] for s in self._sheets], self._depth)
+        which, points = spots_seen(points, self._crop, self._step_um, apart)
+        arrays = [points.astype(np.float32), sizes[which].astype(np.float32), colours[which]]
+        self._keep("spots", arrays if len(which) else [])
 
     def _keep_meshes(self, name: str, found: Sequence[tuple[Surface, float]]) -> None:
         arrays: list[npt.NDArray[Any]] = []

@@ -9,7 +9,7 @@ import vtkOpenGLRenderWindow from "@kitware/vtk.js/Rendering/OpenGL/RenderWindow
 import { onceAFrame } from "../dom.js";
 
 const BACKGROUND = [11 / 255, 13 / 255, 18 / 255];
-const MOVING_MS = 45; // a picture may take so long while something moves,
+const MOVING_MS = 33; // a picture may take so long while something moves,
 const RESTING_MS = 900; // and so long once it rests
 const RESTS_MS = 220;
 const LONG_STEPS = 2.5; // of a ray's samples, where a moving picture has to be drawn small
@@ -66,7 +66,7 @@ export class Canvas {
     this.#timer = setTimeout(() => {
       // a fine picture may take long: it must not come between the moves of a hand
       if (this.held()) this.#settle();
-      else this.#paint(RESTING_MS, 1, "resting");
+      else if (!this.#paint(RESTING_MS, 1, "resting")) this.#settle();
     }, RESTS_MS);
   }
 
@@ -82,8 +82,9 @@ export class Canvas {
     return Math.max(0.15, Math.min(most, Math.sqrt(pixels / (this.width * this.height))));
   }
 
+  /** Draw in so many milliseconds; whether it could hardly have been drawn finer. */
   #paint(ms, steps, quality) {
-    if (!this.width || !this.camera) return;
+    if (!this.width || !this.camera) return true;
     // longer steps cost less: so much more of the picture can be drawn
     const ratio = this.#ratio(ms * steps);
     const size = [this.width, this.height].map((v) => Math.max(16, Math.round(v * ratio)));
@@ -100,9 +101,12 @@ export class Canvas {
     this.#pixels_ms = this.#pixels_ms === null || speed > this.#pixels_ms
       ? speed : 0.7 * this.#pixels_ms + 0.3 * speed;
     this.frames += 1;
+    const fine = this.#ratio(ms * steps) < 1.2 * ratio;
     Object.assign(document.body.dataset, {
-      frames: this.frames, quality, drawn: `${size.join("x")}`, took: took.toFixed(0),
+      frames: this.frames, quality: fine ? quality : "moving", drawn: size.join("x"),
+      took: took.toFixed(0),
     });
+    return fine;
   }
 
   /** See the scene by a camera of the study's frame, z stretched by ``depth``. */

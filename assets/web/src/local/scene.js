@@ -70,11 +70,11 @@ export class Scene {
     if (version("sheets")) {
       put("sheets", [version("sheets"), depth, crop], () => {
         this.sheets = sheets(buffer("sheets"), told.sheets, depth, crop);
-        this.#order = 0;
         return this.sheets.map(({ actor }) => actor);
       });
     } else this.sheets = null;
     for (const name of this.#actors.keys()) if (!names.has(name)) this.#put(name, null, () => []);
+    this.#order = 0; // glass comes after whatever is new
     this.onshown(told);
   }
 
