@@ -267,6 +267,10 @@ def finetune(
         typer.Option(help="fast: frozen features. full: the encoder is tuned too."),
     ] = "fast",
     minutes: Annotated[float, typer.Option(help="Time that full may take for tuning.")] = 5.0,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Another measured study to learn from too; repeatable."),
+    ] = None,
     checkpoint: Checkpoint = None,
     download: Download = False,
     scheduler: Scheduler = None,
@@ -284,6 +288,7 @@ def finetune(
             encoder=encoder,
             mode=mode,
             minutes=minutes,
+            others=[Study.open(other) for other in others or ()],
             progress=report,
             scheduler=scheduler,
         )

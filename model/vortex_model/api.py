@@ -56,6 +56,7 @@ class Study(Verbs):
         encoder: str = "texture",
         mode: Literal["fast", "full"] = "fast",
         minutes: float = 5.0,
+        others: Sequence[Study] = (),
         progress: Progress = silent,
         scheduler: str | None = None,
     ) -> Prediction:
@@ -75,6 +76,8 @@ class Study(Verbs):
             ``fast``: frozen features. ``full``: the encoder, which needs weights, is tuned too.
         minutes
             Time that tuning the encoder may take.
+        others
+            Other measured blocks to learn from too; their features are computed if need be.
         scheduler
             Address of a Dask scheduler whose workers encode and predict; this process by default.
 
@@ -94,6 +97,7 @@ class Study(Verbs):
                 encoder=encoder,
                 mode=mode,
                 minutes=minutes,
+                others=others,
                 progress=progress,
                 crew=crew,
             )

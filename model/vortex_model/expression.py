@@ -234,11 +234,20 @@ class Basis:
 
 
 def fit_basis(
-    expression: FloatArray, section: npt.NDArray[np.int64], genes: Sequence[str], rank: int
+    expression: FloatArray,
+    section: npt.NDArray[np.int64],
+    genes: Sequence[str],
+    rank: int,
+    weight: FloatArray | None = None,
 ) -> tuple[Basis, FloatArray]:
     """Principal components of expression centred by section, and the spots' scores (n, k).
 
     Fit it on training spots only: a basis fitted on held-out ones leaks them (EVIDENCE 3).
+
+    Parameters
+    ----------
+    weight
+        How much each spot has to say of the components, (n,); all alike when None.
     """
     mean = np.zeros(expression.shape[1])
     centred = expression.copy()
@@ -248,6 +257,7 @@ def fit_basis(
         level = expression[own].mean(axis=0)
         centred[own] -= level
         mean += level / len(present)
-    left, size, right = np.linalg.svd(centred, full_matrices=False)
+    told = centred if weight is None else centred * np.sqrt(weight)[:, None]
+    _, size, right = np.linalg.svd(told, full_matrices=False)
     rank = max(1, min(rank, int((size > 1e-9 * max(size[0], 1e-300)).sum())))
-    return Basis(tuple(genes), mean, right[:rank]), left[:, :rank] * size[:rank]
+    return Basis(tuple(genes), mean, right[:rank]), centred @ right[:rank].T

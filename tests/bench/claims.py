@@ -9,8 +9,8 @@ bootstrap interval over blocks. All is kept in DIR, so that a stopped run goes o
 
 1. 3D against 2D: the same encoder on the volume, and on its planes one by one (texture, and the
    pretrained network), for genes that follow 3D structure and for the others.
-2. Pretraining and one section, against one section alone (the same network, untrained) and against
-   pretraining alone (the other blocks' spots); and those joined with the section's.
+2. Other blocks and one section, against the section alone and against the other blocks alone; by
+   texture, and by a network that was pretrained on the other blocks, or not at all.
 3. Pretraining by regression, by alignment, by both.
 4. 250 and 1,000 genes.
 """
@@ -35,18 +35,16 @@ import yaml
 import zarr
 from phantom_truth import at_tokens
 
-from vortex_model.crew import HERE
-from vortex_model.evaluate.studies import _samples, _stacked
 from vortex_model.expression import select_genes, stack
 from vortex_model.features import Features, compute_features
 from vortex_model.metrics import interval, pearson
 from vortex_model.phantom import PhantomSpec, make_phantom, true_expression, true_genes
 from vortex_model.predictors import create
-from vortex_model.progress import silent
 from vortex_model.study import Study
+from vortex_model.training.elsewhere import common, gathered, with_others
 from vortex_model.training.model import fit_model
 from vortex_model.training.pretrain import pretrain
-from vortex_model.training.samples import gather, places_at
+from vortex_model.training.samples import gather, places_at, stacked
 
 STYLES = ("breast", "prostate", "colorectal")
 SHAPE, VOXEL_UM = (48, 160, 160), (5.0, 5.0, 5.0)
@@ -184,15 +182,16 @@ def own_section(
 def other_blocks(
     found: Family, path: Path, encoder: str, genes: Sequence[str], joined: bool
 ) -> dict[str, Values]:
-    """Learn from the other blocks' sections, alone or joined by this one's; what is said of it."""
-    studies = [Study.open(p) for p in (*found.trained, path)]
-    *rest, own = _samples(studies, encoder, silent, HERE)
-    name = studies[-1].name
+    """Learn from the other blocks' sections, alone or with one of this block's beside."""
+    others, study = [Study.open(p) for p in found.trained], Study.open(path)
     if joined:
-        rest.append(own.only([f"{name}/{LEARN}"]))
-    predictor = "gp" if joined else "gp-features"
-    model = fit_model(_stacked(rest), genes, partial(create, predictor))
-    return {n: model.expression(own.only([f"{name}/{n}"]).places) for n in HELD}
+        features = Features.load(study, compute_features(study, encoder))
+        own, also = with_others(study, gather(study, [LEARN], features), features, others)
+        model = fit_model(own, genes, partial(create, "gp"), also=also)
+        return {n: _at(study, n, features, model.expression) for n in HELD}
+    *rest, here = common(gathered([*others, study], encoder))
+    model = fit_model(stacked(rest), genes, partial(create, "gp-features"))
+    return {n: model.expression(here.only([f"{study.name}/{n}"]).places) for n in HELD}
 
 
 def _at(study: Study, name: str, features: Features, say: Callable[[Any], Values]) -> Values:
@@ -213,13 +212,11 @@ def scores(found: Family, steps: int) -> list[dict[str, Any]]:
             ways: dict[str, Callable[[], dict[str, Values]]] = {
                 "texture, volume": partial(own_section, path, "texture", genes, "gp"),
                 "texture, planes": partial(own_section, flat, "texture", genes, "gp"),
-                "other blocks alone": partial(
-                    other_blocks, found, path, vortex["both"], genes, False
-                ),
-                "other blocks and section": partial(
-                    other_blocks, found, path, vortex["both"], genes, True
-                ),
             }
+            for name, encoder in (("network", vortex["both"]), ("texture", "texture")):
+                for title, joined in (("alone", False), ("and section", True)):
+                    way = partial(other_blocks, found, path, encoder, genes, joined)
+                    ways[f"{name}, other blocks {title}"] = way
             for name, encoder in vortex.items():
                 ways[f"network, {name}"] = partial(own_section, path, encoder, genes, "gp")
             ways["place alone"] = partial(own_section, path, "texture", genes, "gp-place")
@@ -235,16 +232,24 @@ def scores(found: Family, steps: int) -> list[dict[str, Any]]:
     return rows
 
 
+BLOCKS, NETWORK = "texture, other blocks", "network, other blocks"
 CLAIMS = (
     ("3D beats planes: texture, 3D genes", "texture, volume", "texture, planes", "3d"),
     ("... the other genes", "texture, volume", "texture, planes", "others"),
     ("3D beats planes: network, 3D genes", "network, both", "network, plane", "3d"),
     ("... the other genes", "network, both", "network, plane", "others"),
-    ("pretraining + section beats section", "network, both", "network, untrained", "markers"),
-    ("... beats pretraining", "network, both", "other blocks alone", "markers"),
-    ("... against what was measured", "network, both", "other blocks alone", "measured"),
-    ("... and joins", "other blocks and section", "network, both", "markers"),
-    ("... beats texture + section", "network, both", "texture, volume", "markers"),
+    ("other blocks + section beat section", BLOCKS + " and section", "texture, volume", "markers"),
+    ("... against what was measured", BLOCKS + " and section", "texture, volume", "measured"),
+    ("... beat other blocks alone", BLOCKS + " and section", BLOCKS + " alone", "markers"),
+    ("network pretrained beats untrained", "network, both", "network, untrained", "markers"),
+    ("... beats texture", "network, both", "texture, volume", "markers"),
+    (
+        "... with other blocks + section, beats texture's",
+        NETWORK + " and section",
+        BLOCKS + " and section",
+        "markers",
+    ),
+    ("... beats itself with section alone", NETWORK + " and section", "network, both", "markers"),
     ("regression beats alignment", "network, regression", "network, alignment", "markers"),
     ("both beat regression", "network, both", "network, regression", "markers"),
     ("... against what was measured", "network, both", "network, regression", "measured"),

@@ -26,17 +26,27 @@ class Places:
         Normalised features, (n, channels); no column where there is no morphology.
     groups
         Group of each column (an encoder's scale or kind).
+    block
+        Number of the tissue block that each place is of, (n,); None where all are of one, number 0.
+        Columns that other blocks than it do not have are 0 there.
     """
 
     points_um: Floats
     features: Floats
     groups: tuple[str, ...]
+    block: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.points_um)
 
     def __getitem__(self, keep: npt.NDArray[np.generic] | slice) -> Places:
-        return Places(self.points_um[keep], self.features[keep], self.groups)
+        block = None if self.block is None else self.block[keep]
+        return Places(self.points_um[keep], self.features[keep], self.groups, block)
+
+    @property
+    def blocks(self) -> npt.NDArray[np.int64]:
+        """Number of the block of each place, (n,)."""
+        return np.zeros(len(self), np.int64) if self.block is None else self.block
 
 
 @dataclass(frozen=True)

@@ -91,28 +91,69 @@ def spatial_lengths(points_um: Floats, section: npt.NDArray[np.int64]) -> tuple[
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """Kernels between any places and the anchors (measured spots, or some of them).
+class Look:
+    """Features as a linear and an RBF kernel see them.
 
     Attributes
     ----------
-    anchors_um
-        (n, 3).
-    anchor_features
-        Centred and scaled, (n, channels).
+    columns
+        Channels that are looked at, (channels,) bool.
     centre, scale
-        What turns features into those.
-    rbf_length
-        Length scale in the space of scaled features.
+        What turns those into scaled features.
+    length
+        Length scale of the RBF in the space of scaled features.
+    within
+        Whether places of different blocks have nothing to do with each other.
+    """
+
+    columns: npt.NDArray[np.bool_]
+    centre: Floats
+    scale: Floats
+    length: float
+    within: bool = False
+
+    @classmethod
+    def at(
+        cls, places: Places, columns: npt.NDArray[np.bool_], *, within: bool = False
+    ) -> Look | None:
+        """Scales from the features of the spots of the block at hand; None where none varies."""
+        values = places.features[np.ix_(places.blocks == 0, columns)]
+        groups = tuple(g for g, used in zip(places.groups, columns, strict=True) if used)
+        centre = values.mean(axis=0)
+        scale = scales(values - centre, groups)
+        if not scale.any():
+            return None
+        some = ((values - centre) * scale)[:: max(1, len(values) // 1000)]
+        length = float(np.median(pdist(some))) if len(some) > 1 else 1.0
+        return cls(columns, centre, scale, length if length > 0 else 1.0, within)
+
+    def __call__(self, places: Places) -> Floats:
+        """Scaled features of places, (n, channels)."""
+        own = places.features[:, : len(self.columns)][:, self.columns]
+        return np.asarray((own - self.centre) * self.scale)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Kernels between any places and the anchors (measured spots, or some of them).
+
+    Where there are spots of several blocks, features are looked at twice: all blocks alike, by the
+    channels that all have; and each block apart, by all channels. The weights tell how much of
+    what morphology says holds from block to block. Kernels of place join a block's own alone, as
+    blocks lie farther apart than any length scale.
+
+    Attributes
+    ----------
+    anchors
+        (n) places.
+    looks
+        None, one or two.
     lengths_um
         Spatial length scales.
     """
 
-    anchors_um: Floats
-    anchor_features: Floats
-    centre: Floats
-    scale: Floats
-    rbf_length: float
+    anchors: Places
+    looks: tuple[Look, ...]
     lengths_um: tuple[float, ...]
 
     @classmethod
@@ -120,88 +161,89 @@ class Kernels:
         cls, places: Places, section: npt.NDArray[np.int64], *, features: bool, place: bool
     ) -> Kernels:
         """Kernels whose scales come from the spots: their pitch, extent and features."""
-        channels = places.features.shape[1] if features else 0
-        values = places.features[:, :channels]
-        centre = values.mean(axis=0)
-        scale = scales(values - centre, places.groups[:channels])
-        scaled = (values - centre) * scale
-        some = scaled[:: max(1, len(scaled) // 1000)]
-        length = float(np.median(pdist(some))) if scale.any() and len(some) > 1 else 1.0
-        return cls(
-            anchors_um=places.points_um,
-            anchor_features=scaled,
-            centre=centre,
-            scale=scale,
-            rbf_length=length if length > 0 else 1.0,
-            lengths_um=spatial_lengths(places.points_um, section) if place else (),
-        )
+        looks: list[Look | None] = []
+        if features:
+            elsewhere = places.blocks != 0
+            every = np.ones(places.features.shape[1], dtype=np.bool_)
+            if elsewhere.any():
+                common = np.asarray((places.features[elsewhere] != 0).any(axis=0))
+                looks = [Look.at(places, common), Look.at(places, every, within=True)]
+            else:
+                looks = [Look.at(places, every)]
+        own = places.blocks == 0
+        lengths = spatial_lengths(places.points_um[own], section[own]) if place else ()
+        return cls(places, tuple(look for look in looks if look is not None), lengths)
 
     @property
     def names(self) -> tuple[str, ...]:
         """One name a kernel, in the order of the Gram matrices."""
-        own = ("linear", "rbf") if self.has_features else ()
-        return own + tuple(f"place {length:.3g} um" for length in self.lengths_um)
+        own = [
+            f"{kind}{', within a block' if look.within else ''}"
+            for look in self.looks
+            for kind in ("linear", "rbf")
+        ]
+        return (*own, *(f"place {length:.3g} um" for length in self.lengths_um))
+
+    @property
+    def anchors_um(self) -> Floats:
+        """Where the anchors are, (n, 3)."""
+        return self.anchors.points_um
 
     @property
     def has_features(self) -> bool:
         """Whether there are kernels over features."""
-        return bool(self.scale.any())
+        return bool(self.looks)
 
     def at(self, keep: npt.NDArray[np.int64]) -> Kernels:
         """The same kernels with fewer anchors."""
-        return Kernels(
-            self.anchors_um[keep],
-            self.anchor_features[keep],
-            self.centre,
-            self.scale,
-            self.rbf_length,
-            self.lengths_um,
-        )
-
-    def scaled_features(self, places: Places) -> Floats:
-        """Features of places as the anchors have them."""
-        return np.asarray((places.features[:, : len(self.centre)] - self.centre) * self.scale)
+        return Kernels(self.anchors[keep], self.looks, self.lengths_um)
 
     def diagonal(self, places: Places) -> Floats:
         """Each kernel between a place and itself, (kernels, n)."""
         out = np.ones((len(self.names), len(places)))
-        if self.has_features:
-            out[0] = (self.scaled_features(places) ** 2).sum(axis=1)
+        for number, look in enumerate(self.looks):
+            out[2 * number] = (look(places) ** 2).sum(axis=1)
         return out
 
     def against(self, places: Places) -> Iterator[npt.NDArray[np.float32]]:
         """Each kernel in turn between places and anchors, (n, anchors) float32."""
-        if self.has_features:
-            here = self.scaled_features(places).astype(np.float32)
-            there = self.anchor_features.astype(np.float32)
+        for look in self.looks:
+            here, there = (look(p).astype(np.float32) for p in (places, self.anchors))
             product = here @ there.T
-            yield product
             square = (here**2).sum(axis=1)[:, None] + (there**2).sum(axis=1) - 2 * product
-            yield np.exp(np.maximum(square, 0) * np.float32(-0.5 / self.rbf_length**2))
+            near = np.exp(np.maximum(square, 0) * np.float32(-0.5 / look.length**2))
+            if look.within:
+                same = places.blocks[:, None] == self.anchors.blocks
+                product, near = product * same, near * same
+            yield product
+            yield near
         if self.lengths_um:
-            square = np.zeros((len(places), len(self.anchors_um)), np.float32)
+            square = np.zeros((len(places), len(self.anchors)), np.float32)
             for axis in range(3):
-                here = places.points_um[:, axis].astype(np.float32)[:, None]
-                square += (here - self.anchors_um[:, axis].astype(np.float32)) ** 2
+                at = places.points_um[:, axis].astype(np.float32)[:, None]
+                square += (at - self.anchors_um[:, axis].astype(np.float32)) ** 2
             for length in self.lengths_um:
                 yield np.exp(square * np.float32(-0.5 / length**2))
 
     def gram(self) -> Floats:
         """Each kernel among the anchors, (kernels, n, n)."""
-        n = len(self.anchors_um)
+        n = len(self.anchors)
         out = np.ones((len(self.names), n, n))
         row = 0
-        if self.has_features:
-            out[0] = self.anchor_features @ self.anchor_features.T
-            size = np.diag(out[0])
-            square = np.maximum(size[:, None] + size - 2 * out[0], 0.0)
-            out[1] = np.exp(-0.5 * square / self.rbf_length**2)
-            row = 2
+        for look in self.looks:
+            own = look(self.anchors)
+            out[row] = own @ own.T
+            size = np.diag(out[row])
+            square = np.maximum(size[:, None] + size - 2 * out[row], 0.0)
+            out[row + 1] = np.exp(-0.5 * square / look.length**2)
+            if look.within:
+                out[row : row + 2] *= self.anchors.blocks[:, None] == self.anchors.blocks
+            row += 2
         if self.lengths_um:
             square = np.zeros((n, n))
             for axis in range(3):
-                own = self.anchors_um[:, axis]
-                square += (own[:, None] - own) ** 2
+                at = self.anchors_um[:, axis]
+                square += (at[:, None] - at) ** 2
             for length in self.lengths_um:
                 out[row] = np.exp(-0.5 * square / length**2)
                 row += 1
@@ -209,6 +251,6 @@ class Kernels:
 
     def chunks(self, count: int) -> Iterator[slice]:
         """Parts of ``count`` places small enough to hold against all anchors."""
-        step = max(1, CHUNK_VALUES // max(1, len(self.anchors_um)))
+        step = max(1, CHUNK_VALUES // max(1, len(self.anchors)))
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))

@@ -48,9 +48,10 @@ def assess(
     make: Maker,
     rank: int | None = None,
     progress: Progress = silent,
+    also: Sample | None = None,
 ) -> Assessment:
-    """Hold out spatial blocks and see how fits do there."""
-    blocks = held_out(sample, genes, make, rank, progress, variance=True)
+    """Hold out spatial blocks and see how fits do there; ``also`` is learned from every time."""
+    blocks = held_out(sample, genes, make, rank, progress, variance=True, also=also)
     spots = SpotPlaces(sample.places.points_um, sample.measured.section)
     calibration = calibrate(blocks, sample.measured, genes, spots.pitch_um)
     return Assessment(reliability_of(blocks, sample, genes), calibration, spots)

@@ -38,6 +38,7 @@ def finetune(
     rank: int | None = None,
     mode: Mode = "fast",
     minutes: float = 5.0,
+    others: Sequence[Study] = (),
     progress: Progress = silent,
     crew: Crew = HERE,
 ) -> str:
@@ -64,6 +65,9 @@ def finetune(
         (:mod:`vortex_model.training.full`), and stands beside the texture features.
     minutes
         Time that tuning the encoder may take.
+    others
+        Other measured blocks to learn from too (:mod:`vortex_model.training.elsewhere`); the panel
+        is chosen among the genes that all of them measured.
     crew
         Who encodes and predicts: this process, or the workers of
         :func:`vortex_model.cluster.crew_at`. The bytes are the same.
@@ -86,6 +90,8 @@ def finetune(
     code = create(predictor).code
     if mode not in MODES:
         raise UnknownNameError("mode of fine-tuning", mode, MODES)
+    if others and mode == "full":
+        raise VortexError("Mode full learns from one block. Use mode fast with other studies.")
     full: dict[str, Any] = {}
     if mode == "full":
         from vortex_model.training.trunks import require_tunable
@@ -102,6 +108,7 @@ def finetune(
         inputs={
             "features": features.id if features else "none",
             **{f"section {n}": str(study.section(n).uns["vortex"]["content"]) for n in names},
+            **{f"other {s.name}": _contents(s) for s in others},
         },
         parameters={
             "sections": names,
@@ -120,7 +127,13 @@ def finetune(
         progress(1.0, "this prediction is there already")
         return provenance.id
     progress(head, "reading sections")
-    sample = gather(study, names, features)
+    sample, also = gather(study, names, features), None
+    if others:
+        from vortex_model.training.elsewhere import with_others
+
+        stage = part(progress, head, 0.6)
+        sample, also = with_others(study, sample, features, others, stage, crew)
+        progress = part(progress, 0.4, 1.0)
     genes = select_genes(sample.measured, panel)
     seen, dense = sample, features
     if full and features is not None:
@@ -129,14 +142,17 @@ def finetune(
         tuning = part(progress, head, 0.8)
         seen, dense, _ = beside(study, sample, genes, features, network, rank, minutes, tuning)
         progress = part(progress, 0.6, 1.0)
-    with fitting_threads(len(sample.places)):
-        model = fit_model(seen, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65))
+    with fitting_threads(len(sample.places) + (0 if also is None else len(also.places))):
+        model = fit_model(
+            seen, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65), also
+        )
         found = assess(
             seen,
             genes,
             lambda: create(predictor),
             model.basis.rank,
             part(progress, 0.65, 0.8),
+            also,
         )
         factors, variance, mask, grid = predict_lattice(
             model.predictor,
@@ -165,6 +181,13 @@ def finetune(
     name = Prediction.write(study, provenance, record)
     progress(1.0, "the prediction is ready")
     return name
+
+
+def _contents(study: Study) -> str:
+    """What of another study is learned from, in short."""
+    parts = [study.morphology.content if study.has_morphology else "none"]
+    parts += [str(study.section(n).uns["vortex"]["content"]) for n in study.section_names]
+    return " ".join(parts)
 
 
 def chosen_sections(study: Study, sections: Sequence[str] | None) -> list[str]:

@@ -51,11 +51,14 @@ def held_out(
     rank: int | None = None,
     progress: Progress = silent,
     variance: bool = False,
+    also: Sample | None = None,
 ) -> HeldOut:
     """Hold out spatial blocks in turn, learn all anew from the other spots, predict them.
 
     Parameters
     ----------
+    also
+        Spots of other blocks, which every model learns from.
     variance
         Whether the variance is worked out too, at no more than ``MOST_VARIANCES`` spots.
     """
@@ -63,11 +66,11 @@ def held_out(
     mean, spread = (np.full(shape, np.nan, dtype=np.float32) for _ in range(2))
     distance = np.full(shape[0], np.nan)
     folds = list(staggered(sample.places.points_um, sample.measured.section))
-    shared = (sample, genes, make, rank, _some(sample, variance))
+    shared = (sample, genes, make, rank, _some(sample, variance), also)
     # large matrices use all cores by themselves
     found = (
         HERE.map(_Fold, shared, _Fold.fit, folds)
-        if len(sample.places) < MANY_SPOTS
+        if len(sample.places) + (0 if also is None else len(also.places)) < MANY_SPOTS
         else ((fold, _Fold(*shared).fit(fold)) for fold in folds)
     )
     progress(0.0, f"reliability: block 1 of {len(folds)}")
@@ -88,6 +91,7 @@ class _Fold:
     make: Maker
     rank: int | None
     asked: npt.NDArray[np.bool_]
+    also: Sample | None
 
     def fit(
         self, fold: tuple[Indices, Indices]
@@ -100,7 +104,7 @@ class _Fold:
         if len(keep) < FEWEST_SPOTS:
             return None
         rest = self.sample.spots(keep)
-        model = fit_model(rest, self.genes, self.make, self.rank)
+        model = fit_model(rest, self.genes, self.make, self.rank, also=self.also)
         mean = expression_at(model, rest.measured, self.sample.places[held])
         there = SpotPlaces(rest.places.points_um, rest.measured.section)
         distance = there.distance_um(self.sample.places.points_um[held])

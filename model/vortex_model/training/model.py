@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from vortex_model.errors import VortexError
 from vortex_model.expression import Basis, Measured, fit_basis, normalise
 from vortex_model.predictors.base import Floats, Places, Predictor, Training
 from vortex_model.progress import Progress, silent
-from vortex_model.training.samples import Sample
+from vortex_model.training.samples import Sample, stacked
 
 BASIS_GENES = 2000
 MIN_RANK, MAX_RANK = 4, 20
@@ -38,24 +38,42 @@ def fit_model(
     make: Maker,
     rank: int | None = None,
     progress: Progress = silent,
+    also: Sample | None = None,
 ) -> Model:
     """Learn a basis of these genes on these spots, and a predictor of its scores.
+
+    Parameters
+    ----------
+    also
+        Spots of other blocks that are learned from as well, of the same genes and channels
+        (:mod:`vortex_model.training.elsewhere`); the genes' means stay those of ``sample``.
 
     Raises
     ------
     VortexError
         When the expression of the panel does not vary, or the predictor lacks what it needs.
     """
-    measured = sample.measured
-    basis, scores = learn_basis(measured, genes, rank)
+    seen = sample if also is None else stacked([sample, also])
+    measured = seen.measured
+    weight = None
+    if also is not None:  # the block at hand has as much to say as all the others
+        weight = np.ones(len(measured.totals))
+        weight[: len(sample.places)] = max(1.0, len(also.places) / len(sample.places))
+    basis, scores = learn_basis(measured, genes, rank, weight)
     predictor = make()
-    training = Training(sample.places, measured.section, scores, measured.totals)
+    training = Training(seen.places, measured.section, scores, measured.totals)
     predictor.fit(training, progress)
+    if also is not None:
+        basis = replace(basis, mean=_section_mean(_normalised(sample.measured, genes),
+                                                  sample.measured.section))  # fmt: skip
     return Model(basis, predictor)
 
 
 def learn_basis(
-    measured: Measured, genes: Sequence[str], rank: int | None = None
+    measured: Measured,
+    genes: Sequence[str],
+    rank: int | None = None,
+    weight: Floats | None = None,
 ) -> tuple[Basis, Floats]:
     """A low-rank basis of a panel, however large, and the spots' scores (n, k).
 
@@ -67,6 +85,8 @@ def learn_basis(
     ----------
     rank
         How many components; by default as many as stand out of noise (:func:`noise_rank`).
+    weight
+        How much each spot has to say of the components, (n,).
 
     Raises
     ------
@@ -75,9 +95,7 @@ def learn_basis(
     """
     if rank is not None and rank < 1:
         raise VortexError(f"A rank of {rank} keeps nothing; give a whole number above 0.")
-    index = {g: i for i, g in enumerate(measured.genes)}
-    columns = np.array([index[g] for g in genes])
-    matrix = normalise(measured.counts[:, columns], measured.totals)
+    matrix = _normalised(measured, genes)
     chosen = np.arange(len(genes))
     if len(genes) > BASIS_GENES:
         spread = _within_variance(matrix, measured.section)
@@ -85,7 +103,7 @@ def learn_basis(
     dense = np.asarray(matrix[:, chosen].toarray())
     limit = noise_rank(dense, measured.section) if rank is None else rank
     names = [genes[int(i)] for i in chosen]
-    small, scores = fit_basis(dense, measured.section, names, limit)
+    small, scores = fit_basis(dense, measured.section, names, limit, weight)
     power = (scores**2).sum(axis=0)
     if not power.max(initial=0.0) > 0:
         raise VortexError(
@@ -122,6 +140,12 @@ def noise_rank(expression: Floats, section: npt.NDArray[np.int64]) -> int:
 def _singular_values(matrix: Floats) -> Floats:
     product = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     return np.asarray(np.sqrt(np.maximum(np.linalg.eigvalsh(product)[::-1], 0.0)))
+
+
+def _normalised(measured: Measured, genes: Sequence[str]) -> sp.csr_matrix:
+    index = {g: i for i, g in enumerate(measured.genes)}
+    columns = np.array([index[g] for g in genes])
+    return normalise(measured.counts[:, columns], measured.totals)
 
 
 def _within_variance(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from vortex_model.crew import HERE, Crew
 from vortex_model.errors import VortexError
@@ -73,3 +74,23 @@ def places_at(measured: Measured, features: Features | None) -> Places:
         return Places(points, np.zeros((len(points), 0)), ())
     values = features.at_points(points, measured.diameter_um)
     return Places(points, np.asarray(values, dtype=np.float64), features.groups)
+
+
+def stacked(samples: Sequence[Sample]) -> Sample:
+    """Samples of the same genes and channels, one under the other."""
+    parts = [s.measured for s in samples]
+    first = np.cumsum([0] + [len(p.names) for p in parts])
+    measured = Measured(
+        genes=parts[0].genes,
+        counts=sp.csr_matrix(sp.vstack([p.counts for p in parts])),
+        points_um=np.vstack([p.points_um for p in parts]),
+        section=np.concatenate([p.section + n for p, n in zip(parts, first, strict=False)]),
+        names=tuple(n for p in parts for n in p.names),
+        diameter_um=np.concatenate([p.diameter_um for p in parts]),
+        totals=np.concatenate([p.totals for p in parts]),
+    )
+    features = np.vstack([s.places.features for s in samples])
+    several = any(s.places.block is not None for s in samples)
+    block = np.concatenate([s.places.blocks for s in samples]) if several else None
+    groups = samples[0].places.groups
+    return Sample(measured, Places(measured.points_um, features, groups, block))
