@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from hands import places, stroke
 from test_transfer import VIEW, add, warmth
 from visiting import Running, Visitor
 
@@ -181,6 +182,41 @@ def test_wheel_and_shift_move_the_picture_and_its_scale_bar(local: Visitor) -> N
     local.page.wait_for_function("document.body.dataset.link?.includes('camera=')")
     camera = parse_qs(local.page.url.split("#")[1])["camera"][0]
     assert camera
+
+
+def test_two_fingers_zoom(local: Visitor) -> None:
+    rested(local)
+    scale, box = float(local.said("umPerPixel")), local.box(VIEW)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    hand = local.page.context.new_cdp_session(local.page)
+
+    def touch(kind: str, *reaches: float) -> None:
+        points = [{"x": x + reach, "y": y, "id": i} for i, reach in enumerate(reaches)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -40, 40)
+    for reach in (50, 60, 70, 80):
+        touch("touchMove", -reach, reach)
+    touch("touchEnd")
+    local.page.wait_for_function("s => document.body.dataset.umPerPixel < 0.6 * s", arg=scale)
+    assert float(local.said("umPerPixel")) == pytest.approx(scale / 2, rel=0.05)
+
+
+def test_a_region_shines_through_the_tissue_as_the_server_draws_it(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Morphology alone").click()
+    visitor.page.wait_for_function("document.body.dataset.gene === undefined")
+    visitor.page.get_by_label("Morphology", exact=True).fill("0.01")
+    where = places(visitor)
+    gray = visitor.still(VIEW)
+    visitor.page.get_by_role("tab", name="Regions").click()
+    visitor.page.locator('[data-shape="box"]').click()
+    visitor.wait_said("drawing", "box")
+    stroke(visitor, [where(300, 250), where(900, 700)])
+    visitor.page.wait_for_function("document.body.dataset.regions")
+    visitor.see(VIEW, lambda p: np.abs(p - gray).mean() > 2)
+    there, here = drawn_by(visitor, "server"), drawn_by(visitor, "browser")
+    assert apart(there, here) < TOLERANCE
+    assert min((warmth(p) > 40).mean() for p in (there, here)) > 0.05  # its orange
 
 
 def test_a_click_picks_the_tissue_under_it(local: Visitor) -> None:

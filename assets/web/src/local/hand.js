@@ -28,7 +28,6 @@ export function watch(element, hold) {
     element.setPointerCapture(event.pointerId);
     down.set(event.pointerId, { x: event.clientX, y: event.clientY });
     from = down.size === 1 ? { x: event.clientX, y: event.clientY, button: event.button } : null;
-    element.focus({ preventScroll: true });
   });
   element.addEventListener("pointermove", (event) => {
     const last = down.get(event.pointerId);

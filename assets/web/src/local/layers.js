@@ -8,6 +8,7 @@ import vtkPlaneSource from "@kitware/vtk.js/Filters/Sources/PlaneSource.js";
 import vtkActor from "@kitware/vtk.js/Rendering/Core/Actor.js";
 import vtkMapper from "@kitware/vtk.js/Rendering/Core/Mapper.js";
 import vtkTexture from "@kitware/vtk.js/Rendering/Core/Texture.js";
+import { newShell } from "./shell.js";
 
 const FEW_SPOTS = 20_000; // more than these are drawn as squares
 const BOX_EDGES = [[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7],
@@ -26,22 +27,21 @@ export function planesOf(crop, depth, axes = [0, 1, 2]) {
   }));
 }
 
-function plain(data) {
+function plain(data, actor = vtkActor.newInstance()) {
   const mapper = vtkMapper.newInstance();
   if (data) mapper.setInputData(data);
-  const actor = vtkActor.newInstance();
   actor.setMapper(mapper);
   actor.getProperty().setLighting(false);
   return actor;
 }
 
-function coloured(points, polys, colours) {
+function coloured(points, polys, colours, kind) {
   const data = vtkPolyData.newInstance();
   data.getPoints().setData(points, 3);
   data.getPolys().setData(polys);
   data.getPointData().setScalars(
     vtkDataArray.newInstance({ name: "colour", numberOfComponents: 3, values: colours }));
-  const actor = plain(data);
+  const actor = plain(data, kind);
   actor.getMapper().setColorModeToDirectScalars();
   actor.getMapper().setScalarModeToUsePointData();
   return actor;
@@ -104,7 +104,8 @@ export function meshes(buffer, told, depth, crop) {
     return { places, polys, opacity };
   });
   return found.map(({ places, polys, opacity }) => {
-    const actor = coloured(places, polys, new Uint8Array(buffer, at, places.length));
+    const inks = new Uint8Array(buffer, at, places.length);
+    const actor = coloured(places, polys, inks, opacity < 1 ? newShell() : undefined);
     at += places.length;
     actor.getProperty().setOpacity(opacity);
     if (crop) planesOf(crop, depth).forEach((plane) => actor.getMapper().addClippingPlane(plane));
