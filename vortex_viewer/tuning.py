@@ -81,7 +81,8 @@ class Tunings:
     def start(self, data: StudyData, wish: dict[str, Any]) -> int | None:
         """Fine-tune a study as a visitor wished; the job's number, None where one runs already.
 
-        ``sections``, ``panel``, ``predictor``, ``mode`` (fast, full), ``encoder``, ``minutes``.
+        ``sections``, ``panel``, ``predictor``, ``mode`` (fast, full), ``encoder``, ``minutes``,
+        ``others`` (folders of studies to learn from too).
         """
         request = {
             "sections": [str(name) for name in wish.get("sections", [])],
@@ -90,6 +91,7 @@ class Tunings:
             "mode": str(wish.get("mode", "fast")),
             "encoder": str(wish.get("encoder", "texture")),
             "minutes": float(wish.get("minutes", 5.0)),
+            "others": [str(place) for place in wish.get("others", [])],
         }
         before: list[str | None] = [None]
 

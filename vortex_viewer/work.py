@@ -17,7 +17,8 @@ def finetune_apart(study: Path, wish: dict[str, Any], progress: Progress) -> str
     study
         The study's folder.
     wish
-        ``sections``, ``panel``, ``predictor``, ``mode``, ``encoder``, ``minutes``.
+        ``sections``, ``panel``, ``predictor``, ``mode``, ``encoder``, ``minutes``, and
+        ``others`` (folders of studies).
 
     Raises
     ------
@@ -42,6 +43,7 @@ def _finetune(request: dict[str, Any], progress: Progress) -> str:
         mode=request.get("mode", "fast"),
         encoder=request.get("encoder", "texture"),
         minutes=request.get("minutes", 5.0),
+        others=[Study.open(other) for other in request.get("others", [])],
         progress=progress,
     )
 

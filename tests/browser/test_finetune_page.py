@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from small_checkpoint import small
@@ -24,9 +25,10 @@ def phantom_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     folder = tmp_path_factory.mktemp("phantom")
     spec = PhantomSpec(shape=(14, 120, 120), voxel_um=(12.0, 7.0, 7.0), n_genes=365)
     make_phantom(folder / "phantom.zarr", spec)
+    make_phantom(folder / "other.zarr", replace(spec, seed=5, name="Another block"))
     weights, _ = small("uni", folder / "uni", depth=3)
     remember("uni", weights)
-    with running([folder / "phantom.zarr"], folder) as one:
+    with running([folder / "phantom.zarr", folder / "other.zarr"], folder) as one:
         yield one
     forget("uni")
 
@@ -234,3 +236,26 @@ def test_a_job_outlives_its_page_and_a_new_page_shows_it_cancels_it_and_takes_it
 
 def phantom_study(server: Running) -> Study:
     return Study.open(server.log.parent / "phantom.zarr")
+
+
+@pytest.mark.timeout(280)
+def test_another_study_is_learned_from_too(
+    visitors: Callable[..., Visitor], phantom_server: Running, tmp_path_factory: object
+) -> None:
+    visitor = visitors()
+    visitor.go(phantom_server.address)
+    page = visitor.page
+    page.get_by_role("tab", name="Fine-tune").click()
+    beside = page.get_by_role("group", name="Other studies")
+    assert beside.inner_text().split() == ["Another", "block"]
+    page.get_by_label("Mode").select_option("full")
+    assert beside.is_hidden()
+    page.get_by_label("Mode").select_option("fast")
+    beside.get_by_text("Another block").click()
+    start(visitor, "hvg:250")
+    page.wait_for_function("document.body.dataset.job === 'done'", timeout=200_000)
+    visitor.settle()
+    assert "beside Another block" in page.locator(".versions li.on").inner_text()
+    visitor.choose_study("Another block")
+    page.get_by_role("tab", name="Fine-tune").click()
+    assert "Another block" not in page.get_by_role("group", name="Other studies").inner_text()

@@ -1,6 +1,7 @@
 export function render({ model }) {
   let props = {}, study = null;
   const sections = make("div", { class: "checks", role: "group", "aria-label": "Measured sections" });
+  const others = make("div", { class: "checks", role: "group", "aria-label": "Other studies" });
   const panel = make("select", { "aria-label": "Genes" });
   const names = make("input", { type: "text", placeholder: "EPCAM, VIM, ACTA2", "aria-label": "Gene names", spellcheck: "false", hidden: true });
   const predictor = make("select", { "aria-label": "Predictor" });
@@ -15,7 +16,7 @@ export function render({ model }) {
   const kept = make("ul", { class: "versions", "aria-label": "Versions" });
   const label = (text) => make("span", { class: "label" }, text);
   const stack = make("div", { class: "stack" }, encoder, about);
-  const form = make("div", { class: "grid" }, label("Sections"), sections, label("Genes"), make("div", { class: "stack" }, panel, names),
+  const form = make("div", { class: "grid" }, label("Sections"), sections, label("Beside"), others, label("Genes"), make("div", { class: "stack" }, panel, names),
     label("Mode"), mode, label("Minutes"), minutes, label("Encoder"), stack, label("Predictor"), predictor);
   const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept);
   const option = ([value, text]) => make("option", { value }, text);
@@ -25,6 +26,7 @@ export function render({ model }) {
   mode.addEventListener("change", offer); encoder.addEventListener("change", tell);
   go.addEventListener("click", () => send("finetune", {
     sections: [...sections.querySelectorAll("input:checked")].map((i) => i.value),
+    others: others.hidden ? [] : [...others.querySelectorAll("input:checked")].map((i) => i.value),
     panel: panel.value === "names" ? names.value : panel.value, predictor: predictor.value, mode: mode.value, encoder: encoder.value || "texture",
     minutes: Math.max(1, parseFloat(minutes.value) || 5) }));
   cancel.addEventListener("click", () => send("cancel", true));
@@ -36,6 +38,7 @@ export function render({ model }) {
     if (some.some((row) => row.name === before)) encoder.value = before;
     encoder.hidden = !some.length;
     minutes.hidden = minutes.previousSibling.hidden = !full;
+    others.hidden = others.previousSibling.hidden = full || !(props.others ?? []).length;
     const job = props.job;
     go.disabled = !!props.fixed || (full && !some.length && !(job && job.phase === "running"));
     tell();
@@ -74,10 +77,11 @@ export function render({ model }) {
     const shown = row.id === props.shown;
     const what = `${row.mode} · ${row.encoder} · ${row.predictor}`;
     const button = (text, name) => make("button", { type: "button", class: "tab", onclick: () => send(name, row.id) }, text);
+    const from = [...row.sections, ...row.others.map((name) => `beside ${name}`)].join(", ");
     const facts = `${row.made.slice(0, 16).replace("T", " ")} · ${row.genes.toLocaleString("en")} genes · mean r ${number(row.reliability, 3)}`;
     const change = props.change?.[0] === row.id && !shown ? make("p", { class: "message" }, props.change[1]) : null;
-    return make("li", { class: shown ? "on" : "", "data-id": row.id, title: `Version ${row.id}: ${row.panel}, learned from ${row.sections.join(", ")}` },
-      make("span", {}, make("b", {}, what), make("small", {}, `${facts} · ${row.sections.join(", ")}`)),
+    return make("li", { class: shown ? "on" : "", "data-id": row.id, title: `Version ${row.id}: ${row.panel}, learned from ${from}` },
+      make("span", {}, make("b", {}, what), make("small", {}, `${facts} · ${from}`)),
       make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), ...(props.fixed ? [] : [remove(row.id)])])), change);
   }
 
@@ -91,6 +95,8 @@ export function render({ model }) {
       study = props.stamp;
       sections.replaceChildren(...have.map(([name, spots, z]) => make("label", { class: "toggle", title: `${spots.toLocaleString("en")} spots at z = ${z.toFixed(0)} µm` },
         make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name))));
+      others.replaceChildren(...(props.others ?? []).map(([name, title, spots]) => make("label", { class: "toggle", title: `Learn from the ${spots.toLocaleString("en")} spots of ${title} too: better where tissues are alike` },
+        make("input", { type: "checkbox", value: name }), make("span", {}, title))));
       predictor.replaceChildren(...(props.predictors ?? []).map(option));
     }
     offer();

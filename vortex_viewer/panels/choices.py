@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from vortex_model.encoders import EncoderRow, available
+from vortex_model.errors import VortexError
+from vortex_model.study import Study
 from vortex_model.training.versions import compare, summary, versions
 from vortex_viewer.scene.data import StudyData
 
@@ -61,3 +65,23 @@ def _choice(row: EncoderRow, there: bool) -> dict[str, Any]:
         "fast": own + (AGAIN if there else FIRST),
         "full": own + FULL,
     }
+
+
+def others(data: StudyData, paths: Mapping[str, Path]) -> list[tuple[str, str, int]]:
+    """Other studies that can be learned from too: name, title, spots.
+
+    Those with morphology and measured sections; one that cannot be opened is left out.
+    """
+    found = []
+    for name, path in paths.items():
+        if path == data.path:
+            continue
+        try:
+            study = Study.open(path)
+            sections = study.section_names if study.has_morphology else []
+            spots = sum(int(study.section(section).n_obs) for section in sections)
+        except VortexError:
+            continue
+        if spots:
+            found.append((name, study.info.name, spots))
+    return found

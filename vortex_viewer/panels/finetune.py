@@ -39,6 +39,8 @@ class FineTune(Piece):
         assert session.data is not None
         offered = await session.run(partial(facts.finetune_choices, session.data))
         offered |= await session.run(partial(choices.encoder_choices, session.data))
+        paths = session.house.library.paths
+        offered |= {"others": await session.run(partial(choices.others, session.data, paths))}
         self._tuning.follow(session.data)
         self.show(
             **offered,
@@ -85,7 +87,9 @@ class FineTune(Piece):
 
     def _start(self, wish: Any) -> None:
         if isinstance(wish, dict):
-            self._tuning.start(wish)
+            paths = self._session.house.library.paths
+            others = [str(paths[name]) for name in wish.get("others", []) if name in paths]
+            self._tuning.start({**wish, "others": others})
 
     def _done(self, prediction: str, before: str | None, mine: bool) -> None:
         """Show what was made, unless this page looks at an older version than it began from."""

@@ -117,6 +117,7 @@ def finetune(
             "predictor_code": code,
             "encoder": encoder if features else "none",
             "rank": rank,
+            **({"others": [s.name for s in others]} if others else {}),
             **full,
         },
         code=CODE,

@@ -27,6 +27,8 @@ class Version:
         Whether it is what is shown where none is named.
     mode, encoder, predictor, sections, panel
         What it was made with.
+    others
+        Other studies that were learned from too.
     genes
         How many it has.
     reliability
@@ -43,10 +45,11 @@ class Version:
     panel: str
     genes: int
     reliability: float | None
+    others: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {**asdict(self), "sections": list(self.sections)}
+        return {**asdict(self), "sections": list(self.sections), "others": list(self.others)}
 
 
 def versions(study: Study) -> list[Version]:
@@ -143,6 +146,7 @@ def _version(study: Study, name: str, current: str | None) -> Version:
         encoder=str(told.get("encoder", "")),
         predictor=str(told.get("predictor", "")),
         sections=tuple(str(s) for s in told.get("sections", ())),
+        others=tuple(str(s) for s in told.get("others", ())),
         panel=str(told.get("panel", "")),
         genes=len(genes),
         reliability=_mean(genes["reliability"].astype(float).dropna()),
