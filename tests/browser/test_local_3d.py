@@ -9,6 +9,8 @@ from hands import places, stroke
 from test_transfer import VIEW, add, warmth
 from visiting import Running, Visitor
 
+from vortex_viewer.scene import camera as cameras
+
 TOLERANCE = 8.0
 """Mean difference, of 255, over the block's pixels: rays begin elsewhere, and lines are drawn
 by another rule. A gene's other colours differ by more than 20, another opacity by more than 15."""
@@ -147,6 +149,13 @@ def test_a_turn_needs_no_picture_of_the_server_and_everything_follows_it(
     after = local.see(VIEW, lambda p: np.abs(p - before).mean() > 4)
     assert int(frame.evaluate("document.body.dataset.frames")) > frames
     assert not [url for url in fetched if "/scene/" in url]  # neither a picture nor a part
+    corner = cameras.look(((0.0, 1280.0), (0.0, 960.0), (0.0, 400.0)), "corner", 1.0, 1.0)
+    height = local.box(VIEW)["height"]
+    turned = corner  # in as many steps as the hand made, to the right and down
+    for _ in range(8):
+        turned = cameras.turn(turned, 20 / height, -2.5 / height)
+    seen = [float(v) for v in local.said("camera").split(",")]
+    assert seen == pytest.approx(turned.back, abs=0.02)
     # the address holds the camera, and what it shows by the server is what was turned to
     local.page.wait_for_function("document.body.dataset.link?.includes('camera=')")
     after = rested(local)
