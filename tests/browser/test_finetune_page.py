@@ -240,7 +240,7 @@ def phantom_study(server: Running) -> Study:
 
 @pytest.mark.timeout(280)
 def test_another_study_is_learned_from_too(
-    visitors: Callable[..., Visitor], phantom_server: Running, tmp_path_factory: object
+    visitors: Callable[..., Visitor], phantom_server: Running
 ) -> None:
     visitor = visitors()
     visitor.go(phantom_server.address)
@@ -248,14 +248,13 @@ def test_another_study_is_learned_from_too(
     page.get_by_role("tab", name="Fine-tune").click()
     beside = page.get_by_role("group", name="Other studies")
     assert beside.inner_text().split() == ["Another", "block"]
-    page.get_by_label("Mode").select_option("full")
+    page.get_by_label("Mode", exact=True).select_option("full")
     assert beside.is_hidden()
-    page.get_by_label("Mode").select_option("fast")
+    page.get_by_label("Mode", exact=True).select_option("fast")
     beside.get_by_text("Another block").click()
     start(visitor, "hvg:250")
-    page.wait_for_function("document.body.dataset.job === 'done'", timeout=200_000)
-    visitor.settle()
-    assert "beside Another block" in page.locator(".versions li.on").inner_text()
-    visitor.choose_study("Another block")
+    shown = page.locator(".versions li.on", has_text="beside Another block")
+    shown.wait_for(timeout=200_000)
+    visitor.choose_study("other")
     page.get_by_role("tab", name="Fine-tune").click()
     assert "Another block" not in page.get_by_role("group", name="Other studies").inner_text()

@@ -16,7 +16,7 @@ export function render({ model }) {
   const kept = make("ul", { class: "versions", "aria-label": "Versions" });
   const label = (text) => make("span", { class: "label" }, text);
   const stack = make("div", { class: "stack" }, encoder, about);
-  const form = make("div", { class: "grid" }, label("Sections"), sections, label("Beside"), others, label("Genes"), make("div", { class: "stack" }, panel, names),
+  const form = make("div", { class: "grid" }, label("Sections"), sections, label("Also from"), others, label("Genes"), make("div", { class: "stack" }, panel, names),
     label("Mode"), mode, label("Minutes"), minutes, label("Encoder"), stack, label("Predictor"), predictor);
   const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept);
   const option = ([value, text]) => make("option", { value }, text);
