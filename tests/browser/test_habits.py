@@ -169,3 +169,28 @@ def test_no_study_is_an_empty_page_that_says_what_to_do(
         visitor.page.wait_for_function("document.body.dataset.error?.includes('no study')")
         assert "vortex-viewer serve STUDY.zarr" in visitor.said("error")
         visitor.page.close()  # before its server goes
+
+
+def test_fingers_do_what_the_pointer_does(
+    visitors: Callable[..., Visitor], server: Running
+) -> None:
+    visitor = visitors(has_touch=True)
+    visitor.go(server.address)
+    page, before = visitor.page, visitor.said("cursor")
+    box = visitor.box(XY)
+    page.touchscreen.tap(box["x"] + 0.6 * box["width"], box["y"] + 0.45 * box["height"])
+    page.wait_for_function("was => document.body.dataset.cursor !== was", arg=before)
+    camera, box = visitor.said("camera"), visitor.box(VIEW)
+    hand = page.context.new_cdp_session(page)
+
+    def touch(kind: str, x: float) -> None:
+        places = [] if kind == "touchEnd" else [{"x": x, "y": box["y"] + box["height"] / 2}]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    middle = box["x"] + box["width"] / 2
+    touch("touchStart", middle)
+    for step in range(1, 9):
+        touch("touchMove", middle + 12 * step)
+        page.wait_for_timeout(40)
+    touch("touchEnd", middle)
+    page.wait_for_function("was => document.body.dataset.camera !== was", arg=camera)
