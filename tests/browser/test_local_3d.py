@@ -46,9 +46,9 @@ def wish(visitor: Visitor, who: str) -> None:
     )
 
 
-def now(visitor: Visitor) -> str:
-    """What the page says of who draws."""
-    return visitor.page.get_by_role("status").filter(has_text="Now:").inner_text()
+def says(visitor: Visitor, who: str) -> None:
+    """Wait until the page says that this one draws."""
+    visitor.page.get_by_role("status").filter(has_text=f"Now: {who}").wait_for(timeout=10_000)
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -241,15 +241,13 @@ def test_a_click_picks_the_tissue_under_it(local: Visitor) -> None:
 
 
 def test_who_draws_is_said_remembered_and_left_to_the_server_where_it_must(local: Visitor) -> None:
-    assert now(local) == (
-        "Now: this browser's processor: it has no graphics card, so turning is coarse."
-    )
+    says(local, "this browser's processor: it has no graphics card, so turning is coarse.")
     local.show("LEFT")
     add(local, "RIGHT")
     local.page.get_by_role("radio", name="Side by side").click()
     local.wait_said("panes", "2")
     local.wait_said("drawnBy", "server")
-    assert now(local) == "Now: the server's processor: panes side by side are drawn there."
+    says(local, "the server's processor: panes side by side are drawn there.")
     local.see(VIEW, lambda p: p[:, : p.shape[1] // 3].mean() > 15)
     local.page.get_by_role("radio", name="In one").click()
     local.wait_said("drawnBy", "browser")
@@ -257,11 +255,22 @@ def test_who_draws_is_said_remembered_and_left_to_the_server_where_it_must(local
     # without a wish the server draws, as there is no graphics card here or there
     local.page.get_by_label("3D drawn by").select_option("auto")
     local.wait_said("drawnBy", "server")
-    assert now(local) == "Now: the server's processor: no graphics card here or there."
+    says(local, "the server's processor: no graphics card here or there.")
     again = Visitor(local.page.context.new_page())
     again.go(local.page.url)
     assert again.page.get_by_label("3D drawn by").input_value() == "auto"
     assert again.said("drawnBy") == "server"
+
+
+def test_when_the_graphics_card_gives_up_the_server_draws(local: Visitor) -> None:
+    here = rested(local)
+    scene(local).evaluate(
+        """() => document.querySelector('canvas').getContext('webgl2')
+        .getExtension('WEBGL_lose_context').loseContext()"""
+    )
+    local.wait_said("drawnBy", "server")
+    says(local, "the server's processor: this browser has stopped drawing")
+    assert apart(local.still(VIEW), here) < TOLERANCE
 
 
 def test_the_page_that_draws_belongs_to_its_visitor(local: Visitor, server: Running) -> None:

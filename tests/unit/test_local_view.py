@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,6 +68,13 @@ def test_what_a_browser_cannot_show_the_server_draws_and_says_why(wish, more, wo
     found = choose(wish, CPU, CARD, **more)
     assert not found.local
     assert words in found.why
+
+
+@pytest.mark.parametrize("wish", ["auto", "browser"])
+def test_a_browser_that_stops_drawing_leaves_it_to_the_server(wish):
+    found = choose(wish, CPU, replace(CARD, lost=True))
+    assert not found.local
+    assert "stopped drawing" in found.why
 
 
 def test_a_browser_without_webgl_2_is_told_so():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class View(Piece):
         self._detail: Detail | None = None
         self._wish: str = WISHES[0]
         self._graphics: Graphics | None = None
+        session.stream.on_lost = self._lost
         session.house.workers.submit(gene_names.table)  # read once, before a gene is told
         self.on("side", self._see_from)
         add = session.drawings.add
@@ -89,6 +91,10 @@ class View(Piece):
         self._wish, self._graphics = wish, graphics
         if self._session.data is not None:
             self._session.drawings.ask("body")
+
+    def _lost(self) -> None:
+        if self._graphics is not None:
+            self.drawn_by(self._wish, replace(self._graphics, lost=True))
 
     def _decide(self, count: int) -> bool:
         """Let the right one draw so many panes; whether that is another than before."""

@@ -27,12 +27,15 @@ class Graphics:
         Whether the browser itself warns that a picture will take long.
     side
         How many voxels a volume may have along an axis.
+    lost
+        Whether it has stopped drawing since: its driver failed, or it has too little memory.
     """
 
     renderer: str
     webgl2: bool
     slow: bool
     side: int
+    lost: bool = False
 
     @classmethod
     def of(cls, said: Any) -> Graphics:
@@ -50,7 +53,7 @@ class Graphics:
     def card(self) -> bool:
         """Whether a graphics card draws; a name that is not told may be one."""
         known_slow = bool(self.renderer) and draws_slowly(self.renderer)
-        return self.webgl2 and not self.slow and not known_slow
+        return self.webgl2 and not self.lost and not self.slow and not known_slow
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def choose(
         return Drawer(False, here)
     if wish != "browser" and card:
         return Drawer(False, here)
-    if browser is None or (wish != "browser" and not browser.card):
+    if browser is None or (wish != "browser" and not (browser.card or browser.lost)):
         return Drawer(False, f"{here}: no graphics card here or there")
     lack = _lack(browser, panes, shape)
     if lack is not None:
@@ -100,6 +103,8 @@ def _lack(browser: Graphics, panes: int, shape: tuple[int, ...]) -> str | None:
     """Why a browser cannot draw this; None where it can."""
     if not browser.webgl2:
         return "this browser has no WebGL 2"
+    if browser.lost:
+        return "this browser has stopped drawing; choose again to try again"
     if panes > 1:
         return "panes side by side are drawn there"
     if max(shape, default=0) > browser.side:

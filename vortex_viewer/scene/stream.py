@@ -51,6 +51,7 @@ class Stream:
         self.camera: Camera | None = None
         self.home: Callable[[float], Camera] | None = None
         self.on_click: Callable[[float, float], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
         self.at_home = False
         self.depth = 1.0
         self.largest_um = 1.0
@@ -200,7 +201,7 @@ class Stream:
         self._streamer.push_content(AREA, meta, frame.jpeg)
 
     def hear(self, message: dict[str, Any]) -> None:
-        """What a page says that draws by itself: its size, where it is seen from, a click."""
+        """What a page says that draws by itself: its size, its camera, a click, its end."""
         if "size" in message:
             width, height = message["size"]
             self.update_size("", {"w": width, "h": height})
@@ -211,6 +212,8 @@ class Stream:
         if "click" in message and self.on_click is not None:
             across, up = message["click"]
             self.on_click(float(across), float(up))
+        if message.get("lost") and self.on_lost is not None:
+            self.on_lost()
 
     # -- what trame-rca calls --------------------------------------------------------------
 

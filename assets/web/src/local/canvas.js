@@ -35,6 +35,7 @@ export class Canvas {
       powerPreference: "high-performance",
     });
     if (!this.gl) throw new Error("no WebGL 2");
+    container.addEventListener("webglcontextlost", () => this.onlost(), true);
     // vtk.js asks it whether anything moves; the pointer is hand.js's affair
     this.interactor = vtkInteractor.newInstance();
     this.interactor.setView(this.view);
@@ -46,6 +47,7 @@ export class Canvas {
 
   onresize = () => {};
   held = () => false;
+  onlost = () => {};
 
   resize() {
     const { width, height } = this.container.getBoundingClientRect();

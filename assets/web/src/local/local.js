@@ -9,17 +9,19 @@ const AGAIN_MS = [500, 1000, 2000, 4000, 8000];
 
 const place = document.querySelector(".scene3d");
 const base = new URL(".", location.href).href;
-let canvas = null;
 try {
-  canvas = new Canvas(place);
+  begin(new Canvas(place));
 } catch {
-  const says = document.createElement("p");
-  says.textContent = "This browser gives no WebGL 2 picture. Choose “The server” under Display, 3D drawn by.";
-  place.append(says);
+  giveUp();
 }
-if (canvas) begin();
 
-function begin() {
+/** Let the server draw: this browser gives no picture, or no more. */
+function giveUp() {
+  const socket = new WebSocket(`${base.replace(/^http/, "ws")}ws`);
+  socket.onopen = () => socket.send(JSON.stringify({ lost: true }));
+}
+
+function begin(canvas) {
   const scene = new Scene(canvas, base);
   let camera = null;
   let socket = null;
@@ -58,6 +60,7 @@ function begin() {
     click: (right, up) => say({ click: [right, up] }),
   });
   canvas.held = hand.held;
+  canvas.onlost = () => say({ lost: true });
   canvas.onresize = (width, height) => say({ size: [width, height] });
   scene.onshown = (told) => {
     document.body.dataset.shown = JSON.stringify(told.parts);

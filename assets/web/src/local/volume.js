@@ -24,7 +24,7 @@ export function composed({ base, levels, table, rgba }) {
 }
 
 export class Block {
-  #shape = "";
+  #look = "";
   #times = 1;
 
   constructor(canvas) {
@@ -87,6 +87,9 @@ export class Block {
   }
 
   look({ maximum, crop, depth }) {
+    const key = JSON.stringify([maximum, crop, depth, this.unit, this.finest]);
+    if (key === this.#look) return;
+    this.#look = key;
     this.maximum = maximum;
     this.#step(this.#times, true);
     if (maximum) this.mapper.setBlendModeToMaximumIntensity();
