@@ -193,6 +193,18 @@ def test_wheel_and_shift_move_the_picture_and_its_scale_bar(local: Visitor) -> N
     assert camera
 
 
+def test_the_block_turns_by_itself_here_too(local: Visitor) -> None:
+    before = rested(local)
+    turn = local.page.get_by_role("button", name="Turn by itself")
+    turn.click()
+    local.wait_said("turning", "1")
+    later = local.see(VIEW, lambda p: np.abs(p - before).mean() > 4)
+    local.see(VIEW, lambda p: np.abs(p - later).mean() > 2)
+    turn.click()
+    local.page.wait_for_function("document.body.dataset.turning === undefined")
+    assert np.abs(rested(local) - before).mean() > 3
+
+
 def test_two_fingers_zoom(local: Visitor) -> None:
     rested(local)
     scale, box = float(local.said("umPerPixel")), local.box(VIEW)
