@@ -133,7 +133,7 @@ class Talk(WebSocketHandler):
             return
         try:
             self._stream.hear(json.loads(message))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             self.close(4001, "not understood")
 
     def on_close(self) -> None:

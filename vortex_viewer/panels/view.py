@@ -107,7 +107,7 @@ class View(Piece):
         )
         switched = session.stream.draw_in_browser(chosen.local)
         self.show(local=chosen.local)
-        session.piece(Display).show(wish=self._wish, drawn_by=chosen.why)
+        session.piece(Display).show(drawn_by=chosen.why)
         return switched
 
     def follow(self, changed: set[str]) -> None:
