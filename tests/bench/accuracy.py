@@ -40,7 +40,7 @@ from vortex_model.training.model import fit_model
 from vortex_model.training.samples import Sample, gather
 from vortex_model.training.unlike import POINT_UM, Familiar
 
-ENCODERS = ("texture", "learned")
+ENCODERS = ("texture", "pretrained", "learned")
 """Compared on stained sections; the first, what the app uses by itself, has to pass the bars."""
 HER2ST = [(["C4"], ["C3", "C5", "C2"], 0.42), (["C4", "C3", "C2"], ["C5"], 0.46)]
 PANELS = ("hvg:50", "hvg:1000", "top:250")
