@@ -227,6 +227,9 @@ class VortexEncoding:
         spacing = np.array(grid.spacing_um)
         start = (low + 0.5 * self._voxel_um - np.array(grid.origin_um)) / spacing
         ratio = self._voxel_um / spacing
+        first = np.rint(start).astype(int)
+        if not self._planar and np.allclose(ratio, 1) and np.allclose(start, first, atol=1e-3):
+            return _cut(seen, first, shape)  # the block's own voxels
         if self._planar:
             planes = [
                 ndimage.affine_transform(
@@ -253,6 +256,18 @@ class VortexEncoding:
             tokens = self._encoder.vit(batch).patches
         found: npt.NDArray[np.float32] = tokens.float().cpu().numpy()
         return np.moveaxis(found, -1, 1)
+
+
+def _cut(seen: Floats, first: npt.NDArray[np.int64], shape: npt.NDArray[np.int64]) -> Floats:
+    """Voxels (channel, z, y, x) from ``first`` on, 0 beyond the block."""
+    out = np.zeros((len(seen), *shape), dtype=np.float32)
+    low = np.maximum(first, 0)
+    high = np.minimum(first + shape, seen.shape[1:])
+    if (high > low).all():
+        there = tuple(slice(a, b) for a, b in zip(low - first, high - first, strict=True))
+        here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        out[(slice(None), *there)] = seen[(slice(None), *here)]
+    return out
 
 
 OPTIONS = tuple(n for n in inspect.signature(VortexEncoder).parameters if n != "path")
