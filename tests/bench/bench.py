@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rows import ROOT, write
 
-SECTIONS = ("store", "http", "kriging", "size", "workers", "network", "page", "export")
+SECTIONS = ("store", "http", "kriging", "size", "workers", "network", "page", "clicks", "export")
 
 
 def say(text: str) -> None:

@@ -20,7 +20,6 @@ GENES, RANK, ROUNDS, DRAG_S = 1000, 24, 9, 4.0
 CUBE, BLOCK = (250, 250, 250), (154, 857, 1000)
 SMALL_CUBE, SMALL_BLOCK = (60, 60, 60), (40, 160, 200)
 COMMAND = f"{BENCH} page"
-SHOWN = {"pick": "all genes there"}
 DRAWN_HERE = "vtk.js by Chromium's SwiftShader, no GPU, on the server's own cores"
 
 WATCH = """
@@ -200,40 +199,6 @@ def turn(visitor: Visitor) -> float:
     return seen / seconds
 
 
-def clicks(visitor: Visitor) -> dict[str, float]:
-    """Milliseconds from a click or Enter to what it shows: slice, window, crop, pick; medians."""
-    page, box = visitor.page, visitor.box('[data-slice="xy"]')
-
-    def at(x: float) -> Any:
-        return lambda: page.mouse.click(
-            box["x"] + x * box["width"], box["y"] + 0.45 * box["height"]
-        )
-
-    def typed(label: str, text: str) -> Any:
-        field = page.get_by_label(label, exact=True)
-        field.fill(text)
-        return lambda: field.press("Enter")
-
-    found: dict[str, list[float]] = {"slice": [], "window": [], "crop": [], "pick": []}
-    for x in np.linspace(0.35, 0.65, 5):
-        found["slice"].append(timed(page, at(x), "yz")["yz"])
-    high = float(page.get_by_label("High", exact=True).input_value())
-    for part in (0.4, 1.0, 0.4, 1.0, 0.4):
-        times = timed(page, typed("High", f"{high * part:.3f}"), "xy")
-        found["window"].append(times["xy"])
-    page.get_by_role("tab", name="Crop").click()
-    low, far = page.evaluate("document.body.dataset.crop?.split(',').map(Number) ?? [0, 0]")[:2]
-    for part in (0.3, 0.1, 0.4, 0.2, 0.5):
-        text = f"{low + part * (far - low or 400):.0f}"
-        found["crop"].append(timed(page, typed("x from, micrometres", text), "view")["view"])
-    page.get_by_role("tab", name="Pick").click()
-    page.get_by_role("button", name="Genes here").click()
-    page.wait_for_function("document.body.dataset.answer === 'pick'")
-    for x in np.linspace(0.36, 0.64, 5):
-        found["pick"].append(timed(page, at(x), "pick")["pick"])
-    return {name: float(np.median(times)) for name, times in found.items()}
-
-
 def rows(work: Path) -> list[Row]:
     """Measure."""
     cube, slab = (SMALL_CUBE, SMALL_BLOCK) if small() else (CUBE, BLOCK)
@@ -264,7 +229,7 @@ def rows(work: Path) -> list[Row]:
         with running([study], work) as server:
             opened(play, server)[0].close()  # the server's own start is not the page's
             browser, visitor, first = opened(play, server)
-            speed, times, turning = drag(visitor), clicks(visitor), turn(visitor)
+            speed, turning = drag(visitor), turn(visitor)
             browser.close()
             browser, visitor, _ = opened(play, server, "browser")
             turning_here = turn(visitor)
@@ -281,7 +246,5 @@ def rows(work: Path) -> list[Row]:
                 f"{size}; no GPU"),
             Row("frames while turning, local rendering", turning_here, 5.0, "at least", "/s",
                 COMMAND, f"{size}; {DRAWN_HERE}"),
-            *(Row(f"{what}: click to {SHOWN.get(what, 'picture')}", ms, 500.0, "at most", "ms",
-                  COMMAND, size) for what, ms in times.items()),
         ]  # fmt: skip
     return made
