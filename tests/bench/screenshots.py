@@ -51,7 +51,7 @@ def shoot(address: str, name: str, study: str, gene: str | None, cut: str | None
             page.add_init_script("localStorage.setItem('vortex-viewer tour', 'seen')")
             page.goto(address)
             settle(page)
-            if study not in page.locator(".picker").inner_text():
+            if page.evaluate("document.body.dataset.study") != study:
                 page.locator(".picker").click()
                 page.locator(f'[role="option"][data-study="{study}"]').click()
                 settle(page)
@@ -75,8 +75,8 @@ def main() -> None:
     try:
         assert process.stdout is not None
         address = next(m[1] for line in process.stdout if (m := re.search(r"(http://\S+)", line)))
-        shoot(address, "demo", "phantom", "ERBB2", "S1")
-        shoot(address, "her2st", "HER2ST", "BGN", None)
+        shoot(address, "demo", "demo", "ERBB2", "S1")
+        shoot(address, "her2st", "her2st", "BGN", None)
         shoot(address, "mouse-brain", "brain", None, None)
     finally:
         process.terminate()
