@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from vortex_model.progress import CurvePoint, Progress
 
 Phase = Literal["running", "cancelling", "done", "cancelled", "failed"]
 Work = Callable[[Progress], Any]
+LONGEST_LOG = 60
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +30,11 @@ class Status:
     result: Any = None
     curve: tuple[tuple[int, float], ...] = ()
     """Points (step, value) of what it told as a curve, such as the held-out score."""
+    log: tuple[tuple[float, str], ...] = ()
+    """What it told and when, in seconds from its start; of messages that differ in their numbers
+    alone, the last, at the time of the first."""
+    seconds: float = 0.0
+    """How long it has been at work."""
 
     @property
     def active(self) -> bool:
@@ -62,11 +69,13 @@ class Job:
         self._work, self._on_change, self._interval_s = work, on_change, interval_s
         self._cancel = threading.Event()
         self._told = 0.0
+        self._begin = time.monotonic()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"job {title}", daemon=True)
 
     def start(self) -> Job:
         """Begin; returns itself."""
+        self._begin = time.monotonic()
         self._thread.start()
         return self
 
@@ -91,9 +100,15 @@ class Job:
         if isinstance(message, CurvePoint):
             curve = (*curve, (message.step, message.value))
         grown = curve is not self.status.curve
-        with self._lock:
-            self.status = replace(self.status, fraction=fraction, message=str(message), curve=curve)
         now = time.monotonic()
+        with self._lock:
+            self.status = replace(
+                self.status,
+                fraction=fraction,
+                message=str(message),
+                curve=curve,
+                **self._noted(message),
+            )
         if grown or now - self._told >= self._interval_s:
             self._told = now
             self._on_change(self.status)
@@ -102,9 +117,23 @@ class Job:
         fraction = 1.0 if phase == "done" else self.status.fraction
         with self._lock:
             self.status = replace(
-                self.status, phase=phase, message=message, fraction=fraction, result=result
+                self.status,
+                phase=phase,
+                message=message,
+                fraction=fraction,
+                result=result,
+                **self._noted(message),
             )
         self._on_change(self.status)
+
+    def _noted(self, message: str) -> dict[str, Any]:
+        """The log with one message more, and the time."""
+        seconds, told = time.monotonic() - self._begin, self.status.log
+        if told and _kind(told[-1][1]) == _kind(message):
+            told = (*told[:-1], (told[-1][0], str(message)))
+        else:
+            told = (*told, (round(seconds, 1), str(message)))
+        return {"log": told[-LONGEST_LOG:], "seconds": seconds}
 
     def _run(self) -> None:
         try:
@@ -126,3 +155,8 @@ class Job:
             )
         else:
             self._end("done", "Done", result)
+
+
+def _kind(message: str) -> str:
+    """A message without its numbers."""
+    return re.sub(r"[\d.,]+", "#", message)

@@ -54,6 +54,8 @@ class Tuned:
             "fraction": self.status.fraction,
             "message": self.message,
             "curve": [list(point) for point in self.status.curve],
+            "log": [list(told) for told in self.status.log],
+            "seconds": round(self.status.seconds, 1),
         }
 
 

@@ -255,6 +255,11 @@ def test_another_study_is_learned_from_too(
     start(visitor, "hvg:250")
     shown = page.locator(".versions li.on", has_text="beside Another block")
     shown.wait_for(timeout=200_000)
+    log = page.locator(".joblog")
+    log.locator("summary").click()
+    lines = log.locator("li").all_inner_texts()
+    assert any("learning from the other blocks" in line or "encoded" in line for line in lines)
+    assert "Done" in lines[-1]
     visitor.choose_study("other")
     page.get_by_role("tab", name="Fine-tune").click()
     assert "Another block" not in page.get_by_role("group", name="Other studies").inner_text()

@@ -95,3 +95,20 @@ def test_an_error_is_shown_as_text(error: Exception, said: str) -> None:
     assert said in status.message
     assert "Traceback" not in status.message
     assert told[-1] == status
+
+
+def test_its_log_keeps_what_was_done_and_not_every_number() -> None:
+    def work(progress: Progress) -> None:
+        progress(0.0, "reading")
+        for token in range(0, 5000, 100):
+            progress(token / 5000, f"predicting token {token:,} of 5,000")
+        progress(1.0, "writing")
+
+    job, told = followed(work, interval_s=5.0)
+    status = job.start().wait(10)
+    messages = [message for _, message in status.log]
+    assert messages == ["reading", "predicting token 4,900 of 5,000", "writing", "Done"]
+    seconds = [when for when, _ in status.log]
+    assert seconds == sorted(seconds)
+    assert status.seconds >= seconds[-1] >= 0
+    assert told[0].log == status.log[:1]

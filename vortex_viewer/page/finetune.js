@@ -13,12 +13,13 @@ export function render({ model }) {
   const bar = make("i"), progress = make("div", { class: "progress", role: "progressbar", "aria-label": "Fine-tuning", hidden: true }, bar);
   const message = make("div", { class: "message", role: "status", "aria-live": "polite" });
   const curve = make("figure", { class: "curve", hidden: true });
+  const told = make("ol"), log = make("details", { class: "joblog", hidden: true }, make("summary", {}, "Log"), told);
   const kept = make("ul", { class: "versions", "aria-label": "Versions" });
   const label = (text) => make("span", { class: "label" }, text);
   const stack = make("div", { class: "stack" }, encoder, about);
   const form = make("div", { class: "grid" }, label("Sections"), sections, label("Also from"), others, label("Genes"), make("div", { class: "stack" }, panel, names),
     label("Mode"), mode, label("Minutes"), minutes, label("Encoder"), stack, label("Predictor"), predictor);
-  const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, kept);
+  const root = make("section", { class: "form v-finetune" }, form, make("div", { class: "actions" }, go, cancel), progress, message, curve, log, kept);
   const option = ([value, text]) => make("option", { value }, text);
   panel.append(...[["hvg:1000", "1,000 most variable"], ["hvg:250", "250 most variable"], ["top:1000", "1,000 most expressed"], ["all", "All that were found"], ["names", "These names …"]].map(option));
   mode.append(...[["fast", "Fast: encoder as it is"], ["full", "Full: tune it too"]].map(option));
@@ -49,6 +50,8 @@ export function render({ model }) {
     const row = (props.encoders ?? []).find((one) => one.name === encoder.value && !encoder.hidden);
     about.textContent = row ? (mode.value === "full" ? row.full : row.fast) : props.more ?? "";
   }
+
+  const lasting = (s) => (s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`);
 
   function draw(points) {
     // the held-out score after each epoch, as it grows
@@ -104,7 +107,11 @@ export function render({ model }) {
     cancel.disabled = !!props.fixed || job?.phase === "cancelling"; go.title = props.fixed ?? "";
     progress.hidden = !active; bar.style.width = `${100 * (job?.fraction ?? 0)}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * (job?.fraction ?? 0)));
-    message.textContent = job ? (active ? `${Math.round(job.fraction * 100)} % · ${job.message}` : job.message) : props.note ?? props.fixed ?? "";
+    // a share of the work that is done tells how long the rest takes, unless the message does
+    const rest = active && job.fraction > 0.1 && job.seconds > 3 && !/left/.test(job.message) ? ` · about ${lasting(job.seconds * (1 - job.fraction) / job.fraction)} left` : "";
+    log.hidden = !job?.log?.length;
+    told.replaceChildren(...(job?.log ?? []).map(([s, text]) => make("li", {}, make("span", { class: "number" }, lasting(s)), ` ${text}`)));
+    message.textContent = job ? (active ? `${Math.round(job.fraction * 100)} % · ${job.message}${rest}` : job.message) : props.note ?? props.fixed ?? "";
     message.classList.toggle("error", job?.phase === "failed");
     draw(job?.curve ?? []);
     const rows = props.versions ?? [], list = JSON.stringify([rows, props.shown, props.change]);
