@@ -5,6 +5,7 @@ torch is imported when such an encoder is made, not before.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,9 @@ class VortexEncoder:
         if precision == "auto":
             precision = "bfloat16" if fast_bfloat16() else "float32"
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        self.vit = vit.to(self.device, self.dtype)
+        self.vit = vit.to(self.device)  # what full fine-tuning takes further
+        same = self.dtype == torch.float32
+        self.seer = self.vit if same else copy.deepcopy(self.vit).to(self.dtype)
         self.overlap = overlap
         self.tokens: tuple[int, int, int] = tuple(record["config"]["tokens"])
         self.voxel_um: tuple[float, float, float] = tuple(record["voxel_um"])
@@ -253,7 +256,7 @@ class VortexEncoding:
 
         with torch.inference_mode():
             batch = torch.from_numpy(windows).to(self._encoder.device, self._encoder.dtype)
-            tokens = self._encoder.vit(batch).patches
+            tokens = self._encoder.seer(batch).patches
         found: npt.NDArray[np.float32] = tokens.float().cpu().numpy()
         return np.moveaxis(found, -1, 1)
 
