@@ -126,7 +126,7 @@ def volume_layers(
     solid = data.solid(which)
     own = look(state, gene)
     if solid is None:
-        return None if gene is None else _lattice_volume(gene, own, data.max_voxels)
+        return None if gene is None else _lattice_volume(data, gene, own)
     if gene is None or state.prediction is None:
         return compose.volume_layers(solid.index, None, own), solid.grid
     names = shown(state)[: 1 + len(more)]
@@ -138,10 +138,10 @@ def volume_layers(
     return mix.volume_mixed(solid.index, known, colours(state), all_looks), solid.grid
 
 
-def _lattice_volume(gene: Gene, own: compose.Look, most: int) -> tuple[compose.Layers, Grid]:
+def _lattice_volume(data: StudyData, gene: Gene, own: compose.Look) -> tuple[compose.Layers, Grid]:
     """Expression alone, where a study has no morphology."""
-    level = gene.level_within(most)
-    values, grid = gene.values(level), gene.prediction.grids[level]
+    level = gene.level_within(data.max_voxels)
+    values, grid = data.values(gene, level), gene.prediction.grids[level]
     coded = compose.Coded.of(values, gene.low, gene.high)
     gray = np.full(values.shape, 128, np.uint8)
     gray[~np.isfinite(values)] = 0
@@ -180,7 +180,7 @@ def surfaces(data: StudyData, state: ViewState, genes: Sequence[Gene]) -> list[S
             ink = palette.table(own.palette)[round(40 + 200 * state.level)] / np.float32(255)
         value = low + state.level * (high - low)
         fine = gene.level_within(data.max_voxels)
-        values, grid = gene.values(fine), gene.prediction.grids[fine]
+        values, grid = data.values(gene, fine), gene.prediction.grids[fine]
         found = surface(values, grid, value, np.asarray(ink, np.float32))
         if found is not None:
             made.append(found)

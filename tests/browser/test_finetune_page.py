@@ -247,6 +247,7 @@ def test_another_study_is_learned_from_too(
     page = visitor.page
     page.get_by_role("tab", name="Fine-tune").click()
     beside = page.get_by_role("group", name="Other studies")
+    beside.get_by_text("Another block").wait_for()
     assert beside.inner_text().split() == ["Another", "block"]
     page.get_by_label("Mode", exact=True).select_option("full")
     assert beside.is_hidden()

@@ -88,7 +88,7 @@ export function render({ model }) {
       make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), ...(props.fixed ? [] : [remove(row.id)])])), change);
   }
 
-  let listed = null;
+  let listed = null, offered = null;
   const send = bind(model, (next) => {
     props = next;
     const have = props.sections ?? [], job = props.job, active = job && (job.phase === "running" || job.phase === "cancelling");
@@ -98,9 +98,13 @@ export function render({ model }) {
       study = props.stamp;
       sections.replaceChildren(...have.map(([name, spots, z]) => make("label", { class: "toggle", title: `${spots.toLocaleString("en")} spots at z = ${z.toFixed(0)} µm` },
         make("input", { type: "checkbox", value: name, checked: true }), make("span", {}, name))));
-      others.replaceChildren(...(props.others ?? []).map(([name, title, spots]) => make("label", { class: "toggle", title: `Learn from the ${spots.toLocaleString("en")} spots of ${title} too: better where tissues are alike` },
-        make("input", { type: "checkbox", value: name }), make("span", {}, title))));
       predictor.replaceChildren(...(props.predictors ?? []).map(option));
+    }
+    const more = JSON.stringify(props.others ?? []);
+    if (more !== offered) {
+      offered = more;
+      others.replaceChildren(...(props.others ?? []).map(([name, title, count]) => make("label", { class: "toggle", title: `Learn from what was measured of ${title} too (sections: ${count}): better where tissues are alike` },
+        make("input", { type: "checkbox", value: name }), make("span", {}, title))));
     }
     offer();
     form.hidden = !have.length; go.hidden = !have.length || active; cancel.hidden = !active;

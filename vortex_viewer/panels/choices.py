@@ -68,7 +68,7 @@ def _choice(row: EncoderRow, there: bool) -> dict[str, Any]:
 
 
 def others(data: StudyData, paths: Mapping[str, Path]) -> list[tuple[str, str, int]]:
-    """Other studies that can be learned from too: name, title, spots.
+    """Other studies that can be learned from too: name, title, how many measured sections.
 
     Those with morphology and measured sections; one that cannot be opened is left out.
     """
@@ -78,10 +78,9 @@ def others(data: StudyData, paths: Mapping[str, Path]) -> list[tuple[str, str, i
             continue
         try:
             study = Study.open(path)
-            sections = study.section_names if study.has_morphology else []
-            spots = sum(int(study.section(section).n_obs) for section in sections)
+            sections = len(study.section_names) if study.has_morphology else 0
         except VortexError:
             continue
-        if spots:
-            found.append((name, study.info.name, spots))
+        if sections:
+            found.append((name, study.info.name, sections))
     return found

@@ -39,15 +39,23 @@ class FineTune(Piece):
         assert session.data is not None
         offered = await session.run(partial(facts.finetune_choices, session.data))
         offered |= await session.run(partial(choices.encoder_choices, session.data))
-        paths = session.house.library.paths
-        offered |= {"others": await session.run(partial(choices.others, session.data, paths))}
         self._tuning.follow(session.data)
         self.show(
             **offered,
+            others=[],
             wanted=session.state.prediction is None,
             shown=session.state.prediction,
         )
-        session.spawn(self._list())  # the picture need not wait for it
+        session.spawn(self._list())  # the picture need not wait for it, nor for what follows
+        session.spawn(self._offer_others())
+
+    async def _offer_others(self) -> None:
+        """The other studies of this server, each of which has to be opened."""
+        session, data = self._session, self._session.data
+        if data is not None:
+            found = await session.run(partial(choices.others, data, session.house.library.paths))
+            if data is session.data:
+                self.show(others=found)
 
     def follow(self, changed: set[str]) -> None:
         """Say which version is shown."""

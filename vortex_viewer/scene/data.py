@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class StudyData:
         z, y, x = grid.spacing_um
         return grid.shape[0] == 1 or z > STACK_RATIO * max(x, y)
 
-    @property
+    @cached_property
     def content(self) -> Box:
         """The x, y and z ranges that hold the tissue: what the views show at first."""
         box = self.frame.bounds_um[::-1]
@@ -148,7 +149,7 @@ class StudyData:
             ranges.append((max(low, places[0] - margin), min(high, places[1] + margin)))
         return (ranges[0], ranges[1], box[2])
 
-    @property
+    @cached_property
     def middle(self) -> Point:
         """Where the crosshair is at first: the middle of the tissue, and of a plane in a stack."""
         x, y, z = ((low + high) / 2 for low, high in self.content)
@@ -157,7 +158,7 @@ class StudyData:
             z = float(planes[np.argmin(np.abs(planes - z))])
         return x, y, z
 
-    @property
+    @cached_property
     def depth(self) -> float:
         """How far z is stretched in 3D at first: 1, unless planes would lie on each other."""
         if not self.is_stack or self.frame.shape[0] == 1:
@@ -280,8 +281,12 @@ class StudyData:
         whole = math.prod(gene.prediction.grids[level].shape)
         if 4 * math.prod(b - a for a, b in zip(start, stop, strict=True)) < whole:
             return gene.part(start, stop, level)
+        return self.values(gene, level)[tuple(map(slice, start, stop))]
+
+    def values(self, gene: Gene, level: int) -> npt.NDArray[np.float32]:
+        """All of a gene on a level, (z, y, x), made once."""
         key = (gene.prediction.id, gene.key.casefold(), level)
-        return self._volumes.get(key, lambda: gene.values(level))[tuple(map(slice, start, stop))]
+        return self._volumes.get(key, lambda: gene.values(level))
 
     def certain(self, prediction: str, name: str, doubt: float) -> npt.NDArray[np.bool_]:
         """Tissue (z, y, x) where a gene's standard deviation is within ``doubt`` of its range."""
