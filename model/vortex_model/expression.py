@@ -154,10 +154,7 @@ def select_genes(measured: Measured, panel: str) -> list[str]:
         if not number.isdigit() or int(number) < 1:
             raise VortexError(f"Panel {panel!r}: write {kind}:N with N a whole number above 0.")
         score = variability(measured) if kind == "hvg" else mean_expression(measured)
-        found = detection(measured) >= detection_floor(measured)
-        score = np.where(found, score, -np.inf)
-        order = np.argsort(-score, kind="stable")[: int(number)]
-        chosen = [measured.genes[i] for i in order if np.isfinite(score[i])]
+        chosen = _highest(measured, score, int(number))
     elif panel == "all":
         keep = detection(measured) >= detection_floor(measured)
         chosen = [g for g, k in zip(measured.genes, keep, strict=True) if k]
@@ -171,6 +168,23 @@ def select_genes(measured: Measured, panel: str) -> list[str]:
     if not chosen:
         raise VortexError(f"Panel {panel!r} chooses no gene. Try 'hvg:250', 'top:250' or 'all'.")
     return chosen
+
+
+def most_variable(measured: Measured, count: int, among: Sequence[str] | None = None) -> list[str]:
+    """The ``count`` most variable genes (of ``among``, or of all), the most variable first."""
+    score = variability(measured)
+    if among is None:
+        return _highest(measured, score, count)
+    index = {g: i for i, g in enumerate(measured.genes)}
+    return sorted(among, key=lambda gene: -score[index[gene]])[:count]
+
+
+def _highest(measured: Measured, score: FloatArray, count: int) -> list[str]:
+    """The genes of highest score, of those that are not too rare."""
+    found = detection(measured) >= detection_floor(measured)
+    score = np.where(found, score, -np.inf)
+    order = np.argsort(-score, kind="stable")[:count]
+    return [measured.genes[i] for i in order if np.isfinite(score[i])]
 
 
 def detection(measured: Measured) -> FloatArray:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from made_study import GRID, make_study
 
 from vortex_model.errors import Cancelled, UnknownNameError, VortexError
-from vortex_model.expression import fit_basis
+from vortex_model.expression import Measured, fit_basis
 from vortex_model.grid import Grid
 from vortex_model.metrics import pearson
 from vortex_model.prediction import Prediction
@@ -155,6 +156,56 @@ def test_all_genes_decode_as_well_as_the_few_that_made_the_basis(study, monkeypa
     assert error[1] < 1.2 * error[0]
     plain, _ = fit_basis(truth, sample.section, genes, 4)
     np.testing.assert_allclose(part.mean, plain.mean, atol=1e-9)
+
+
+def made_up(counts_per_spot, seed=0):
+    """120 spots, 300 genes of two programs; what they truly express, and counts of it."""
+    random = np.random.default_rng(seed)
+    level = np.exp(random.normal(size=(120, 2)) @ random.normal(size=(2, 300)) * 0.5)
+    share = level / level.sum(axis=1, keepdims=True)
+    counts = random.poisson(share * np.asarray(counts_per_spot)[:, None])
+    genes = tuple(f"G{i}" for i in range(300))
+    measured = Measured(
+        genes=genes,
+        counts=sp.csr_matrix(counts.astype(np.float64)),
+        points_um=random.uniform(0, 1000, (120, 3)),
+        section=np.zeros(120, np.int64),
+        names=("S1",),
+        diameter_um=np.full(120, 100.0),
+        totals=counts.sum(axis=1).astype(np.float64),
+    )
+    return measured, np.log1p(1e4 * share)
+
+
+def fidelity(basis, scores, truth, measured):
+    columns = [measured.genes.index(g) for g in basis.genes]
+    told = basis.decode(scores)
+    return np.mean([np.corrcoef(told[:, i], truth[:, c])[0, 1] for i, c in enumerate(columns)])
+
+
+def test_a_small_panel_is_told_by_the_other_genes_too(monkeypatch):
+    measured, truth = made_up(np.full(120, 900))
+    panel = list(measured.genes[:6])
+    basis, scores = learn_basis(measured, panel)
+    assert basis.genes == tuple(panel)
+    with_others = fidelity(basis, scores, truth, measured)
+    monkeypatch.setattr("vortex_model.training.model.BESIDE", 0)
+    alone = fidelity(*learn_basis(measured, panel), truth, measured)
+    assert with_others > alone + 0.1
+
+
+def test_components_come_from_the_spots_with_many_counts(monkeypatch):
+    deep = np.arange(120) % 3 == 0
+    measured, truth = made_up(np.where(deep, 6000, 150))
+    genes = list(measured.genes)
+
+    def of_deep_spots():
+        basis, scores = learn_basis(measured, genes, 2)
+        return fidelity(basis, scores[deep], truth[deep], measured)
+
+    weighted = of_deep_spots()
+    monkeypatch.setattr("vortex_model.training.model.relative_noise", np.ones_like)
+    assert weighted > of_deep_spots() + 0.02
 
 
 def test_the_rank_follows_what_stands_out_of_noise():

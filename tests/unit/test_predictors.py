@@ -153,6 +153,64 @@ def test_gp_variance_covers_what_it_should():
     assert 0.8 < inside.mean() <= 1.0
 
 
+def stacked_scene(own: float, n: int = 110) -> tuple[Training, np.ndarray, np.ndarray]:
+    """Three sections of one pattern; each has one of its own beside it, so much as large."""
+    random = np.random.default_rng(2)
+    section = np.repeat(np.arange(3), n)
+    points = np.column_stack([random.uniform(0, 2000, (3 * n, 2)), 40.0 * section])
+    places = Places(points, np.zeros((3 * n, 0)), ())
+    turn = random.uniform(0, 6, 3)[section]
+    pattern = np.sin(points[:, 0] / 300) + np.cos(points[:, 1] / 300)
+    apart = np.sin(points[:, 1] / 350 + turn) + np.cos(points[:, 0] / 350 + 2 * turn)
+    scores = pattern + own * apart + 0.3 * random.normal(size=3 * n)
+    for number in range(3):
+        scores[section == number] -= scores[section == number].mean()
+    training = Training(places, section, scores[:, None], np.full(3 * n, 1e3))
+    at = np.column_stack([random.uniform(0, 2000, (300, 2)), np.full(300, 120.0)])
+    return training, at, np.sin(at[:, 0] / 300) + np.cos(at[:, 1] / 300)
+
+
+def test_what_a_section_shows_of_its_own_is_not_carried_to_the_next():
+    training, at, truth = stacked_scene(own=1.0)
+    places = Places(at, np.zeros((300, 0)), ())
+    predictor, blind = GaussianProcess(features=False), GaussianProcess(features=False)
+    predictor.fit(training)
+    blind.fit(Training(training.places, np.zeros(330, int), training.scores, training.totals))
+    assert "within a section" in predictor.kernel_names
+    assert "within a section" not in blind.kernel_names
+    apart, none = (agreement(p.predict(places), truth[:, None])[0] for p in (predictor, blind))
+    assert apart > none + 0.02
+    # sections that agree are told apart by nothing
+    agreeing, _, _ = stacked_scene(own=0.0)
+    together = GaussianProcess(features=False)
+    together.fit(agreeing)
+    share = [p.weights[0, -2] / p.weights[0, :-1].sum() for p in (predictor, together)]
+    assert share[0] > 0.05 > 10 * share[1]
+
+
+@pytest.mark.parametrize("limits", [{"max_exact": 300, "inducing": 200}, {"max_exact": 300}])
+def test_many_spots_of_several_sections_are_told_apart_too(limits):
+    """By inducing spots where there are features, by the spots around where there are none."""
+    training, at, _ = stacked_scene(own=1.0)
+    if "inducing" in limits:
+        features = np.random.default_rng(0).normal(size=(630, 2))
+        places, there = (
+            Places(p, f, ("a", "a"))
+            for p, f in ((training.places.points_um, features[:330]), (at, features[330:]))
+        )
+        training = Training(places, training.section, training.scores, training.totals)
+    else:
+        there = Places(at, np.zeros((300, 0)), ())
+    exact = GaussianProcess(features="inducing" in limits)
+    many = GaussianProcess(features="inducing" in limits, **limits)
+    for predictor in (exact, many):
+        predictor.fit(training)
+    told, expected = many.predict(there)[:, 0], exact.predict(there)[:, 0]
+    assert np.corrcoef(told, expected)[0, 1] > 0.98
+    ratio = many.variance(there) / exact.variance(there)
+    assert 0.8 < np.median(ratio) < 1.25
+
+
 def test_spots_with_few_counts_weigh_less():
     training = scene(100, noise=0.0)
     shallow = training.totals.copy()

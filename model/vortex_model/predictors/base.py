@@ -29,19 +29,22 @@ class Places:
     block
         Number of the tissue block that each place is of, (n,); None where all are of one, number 0.
         Columns that other blocks than it do not have are 0 there.
+    section
+        Number of the measured section that each place is a spot of, (n,); None where of none.
     """
 
     points_um: Floats
     features: Floats
     groups: tuple[str, ...]
     block: npt.NDArray[np.int64] | None = None
+    section: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.points_um)
 
     def __getitem__(self, keep: npt.NDArray[np.generic] | slice) -> Places:
-        block = None if self.block is None else self.block[keep]
-        return Places(self.points_um[keep], self.features[keep], self.groups, block)
+        block, section = (None if n is None else n[keep] for n in (self.block, self.section))
+        return Places(self.points_um[keep], self.features[keep], self.groups, block, section)
 
     @property
     def blocks(self) -> npt.NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """The default predictor: one Gaussian process an expression component, over features and place.
 
-``score = linear(features) + RBF(features) + sum of Gaussians(place) + noise``, fitted jointly:
-weights by marginal likelihood, noise by each spot's counts. A whole-section fit with kriged
-residuals was worse than the joint one (EVIDENCE 3).
+``score = linear(features) + RBFs(features) + Gaussians(place) + Gaussian(place, a section's own)
++ noise``, fitted jointly: weights by marginal likelihood, noise by each spot's counts. A
+whole-section fit with kriged residuals was worse than the joint one (EVIDENCE 3).
 
 How it scales: weights are learned on at most ``max_learn`` spots (whole neighbourhoods of them,
 so that short lengths can be seen). The posterior is exact up to ``max_exact`` spots. Above, it
@@ -13,7 +13,7 @@ is the fully independent training conditional (Snelson & Ghahramani, NIPS 2005) 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class GaussianProcess:
         (:mod:`vortex_model.predictors.local`).
     """
 
-    code = 3
+    code = 4
 
     def __init__(
         self,
@@ -129,6 +129,8 @@ class GaussianProcess:
         for c in range(count):
             progress(0.6 * c / count, f"learning component {c + 1} of {count}")
             begin = None if start is None or c >= len(start) else start[c]
+            if begin is not None and len(begin) != len(gram) + 1:
+                begin = None
             weights.append(learn_weights(gram, noise[some], training.scores[some, c], begin))
         self._weights, self._local, self._posteriors = np.array(weights), None, []
         if len(training) > self._max_exact and not kernels.has_features:
@@ -158,7 +160,7 @@ class GaussianProcess:
         ]
         out = np.zeros((len(places), len(self._posteriors)))
         for part in kernels.chunks(len(places)):
-            for product, kernel in zip(weighted, kernels.against(places[part]), strict=True):
+            for product, kernel in zip(weighted, kernels.against(places[part]), strict=False):
                 out[part] += kernel @ product
         return out
 
@@ -213,7 +215,7 @@ class GaussianProcess:
         parts = list(self._kernels.chunks(len(training)))
         for done, part in enumerate(parts):
             progress(0.6 + 0.4 * done / len(parts), f"spots {part.start} of {len(training)}")
-            places = training.places[part]
+            places = replace(training.places[part], section=training.section[part])
             diagonal = self._kernels.diagonal(places)
             crosses = list(self._kernels.against(places))
             for c, own in enumerate(weights):
@@ -239,7 +241,7 @@ def _known(
 ) -> npt.NDArray[np.float64]:
     """How much of the prior variance at some places the spots take away, (n,)."""
     cross = np.zeros(against[0].shape)
-    for weight, kernel in zip(own.weights[:-1], against, strict=True):
+    for weight, kernel in zip(own.weights[:-1], against, strict=False):
         cross += weight * kernel
     white = solve_triangular(lower, cross.T, lower=True, check_finite=False)
     known = (white**2).sum(axis=0)

@@ -8,7 +8,8 @@ each serves every component, and predicting costs one product a kernel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from vortex_model.predictors.base import Floats, Places
 LADDER = 3.0
 """Ratio of one spatial length scale to the next."""
 MAX_LADDER = 3
+RBF_LADDER = (2.0, 1.0, 0.5)
+"""RBF lengths, as multiples of the median distance between spots' features; each half the last."""
 CHUNK_VALUES = 4_000_000
 """How many similarities are held at once when predicting."""
 
@@ -92,7 +95,7 @@ def spatial_lengths(points_um: Floats, section: npt.NDArray[np.int64]) -> tuple[
 
 @dataclass(frozen=True)
 class Look:
-    """Features as a linear and an RBF kernel see them.
+    """Features as a linear and RBF kernels see them.
 
     Attributes
     ----------
@@ -101,7 +104,7 @@ class Look:
     centre, scale
         What turns those into scaled features.
     length
-        Length scale of the RBF in the space of scaled features.
+        Median distance between spots in the space of scaled features.
     within
         Whether places of different blocks have nothing to do with each other.
     """
@@ -132,6 +135,16 @@ class Look:
         own = places.features[:, : len(self.columns)][:, self.columns]
         return np.asarray((own - self.centre) * self.scale)
 
+    def near(self, square: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        """The RBF kernels of squared distances, by the order of ``RBF_LADDER``."""
+        size = RBF_LADDER[0] * self.length
+        kernel = np.exp(np.maximum(square, 0) * square.dtype.type(-0.5 / size**2))
+        yield kernel
+        for _ in RBF_LADDER[1:]:  # half the length: the fourth power, cheaper than another exp
+            kernel = kernel * kernel
+            kernel = kernel * kernel
+            yield kernel
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -142,6 +155,10 @@ class Kernels:
     what morphology says holds from block to block. Kernels of place join a block's own alone, as
     blocks lie farther apart than any length scale.
 
+    Where there are several sections, the last kernel joins the spots of a section alone: what a
+    section shows of its own (its preparation, or what ends before the next) is no reason to expect
+    the same elsewhere. Places of no section have none of it.
+
     Attributes
     ----------
     anchors
@@ -150,17 +167,21 @@ class Kernels:
         None, one or two.
     lengths_um
         Spatial length scales.
+    apart_um
+        Length scale of what a section shows of its own; ``None`` where there is one section.
     """
 
     anchors: Places
     looks: tuple[Look, ...]
     lengths_um: tuple[float, ...]
+    apart_um: float | None = None
 
     @classmethod
     def between(
         cls, places: Places, section: npt.NDArray[np.int64], *, features: bool, place: bool
     ) -> Kernels:
         """Kernels whose scales come from the spots: their pitch, extent and features."""
+        places = replace(places, section=section)
         looks: list[Look | None] = []
         if features:
             elsewhere = places.blocks != 0
@@ -172,7 +193,8 @@ class Kernels:
                 looks = [Look.at(places, every)]
         own = places.blocks == 0
         lengths = spatial_lengths(places.points_um[own], section[own]) if place else ()
-        return cls(places, tuple(look for look in looks if look is not None), lengths)
+        apart = lengths[:2][-1] if place and len(np.unique(section[own])) > 1 else None
+        return cls(places, tuple(look for look in looks if look is not None), lengths, apart)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -180,9 +202,10 @@ class Kernels:
         own = [
             f"{kind}{', within a block' if look.within else ''}"
             for look in self.looks
-            for kind in ("linear", "rbf")
+            for kind in ("linear", *(f"rbf {ratio:g}" for ratio in RBF_LADDER))
         ]
-        return (*own, *(f"place {length:.3g} um" for length in self.lengths_um))
+        own += [f"place {length:.3g} um" for length in self.lengths_um]
+        return (*own, *(() if self.apart_um is None else ("within a section",)))
 
     @property
     def anchors_um(self) -> Floats:
@@ -196,27 +219,27 @@ class Kernels:
 
     def at(self, keep: npt.NDArray[np.int64]) -> Kernels:
         """The same kernels with fewer anchors."""
-        return Kernels(self.anchors[keep], self.looks, self.lengths_um)
+        return replace(self, anchors=self.anchors[keep])
 
     def diagonal(self, places: Places) -> Floats:
         """Each kernel between a place and itself, (kernels, n)."""
         out = np.ones((len(self.names), len(places)))
         for number, look in enumerate(self.looks):
-            out[2 * number] = (look(places) ** 2).sum(axis=1)
+            out[number * (1 + len(RBF_LADDER))] = (look(places) ** 2).sum(axis=1)
         return out
 
     def against(self, places: Places) -> Iterator[npt.NDArray[np.float32]]:
-        """Each kernel in turn between places and anchors, (n, anchors) float32."""
+        """Each kernel in turn between places and anchors, (n, anchors) float32.
+
+        The last is left out where places are of no section: there it is 0.
+        """
         for look in self.looks:
             here, there = (look(p).astype(np.float32) for p in (places, self.anchors))
             product = here @ there.T
             square = (here**2).sum(axis=1)[:, None] + (there**2).sum(axis=1) - 2 * product
-            near = np.exp(np.maximum(square, 0) * np.float32(-0.5 / look.length**2))
-            if look.within:
-                same = places.blocks[:, None] == self.anchors.blocks
-                product, near = product * same, near * same
-            yield product
-            yield near
+            same = places.blocks[:, None] == self.anchors.blocks if look.within else None
+            for kernel in (product, *look.near(square)):
+                yield kernel if same is None else kernel * same
         if self.lengths_um:
             square = np.zeros((len(places), len(self.anchors)), np.float32)
             for axis in range(3):
@@ -224,6 +247,9 @@ class Kernels:
                 square += (at - self.anchors_um[:, axis].astype(np.float32)) ** 2
             for length in self.lengths_um:
                 yield np.exp(square * np.float32(-0.5 / length**2))
+            if self.apart_um is not None and places.section is not None:
+                own = places.section[:, None] == self.anchors.section
+                yield own * np.exp(square * np.float32(-0.5 / self.apart_um**2))
 
     def gram(self) -> Floats:
         """Each kernel among the anchors, (kernels, n, n)."""
@@ -232,13 +258,12 @@ class Kernels:
         row = 0
         for look in self.looks:
             own = look(self.anchors)
-            out[row] = own @ own.T
-            size = np.diag(out[row])
-            square = np.maximum(size[:, None] + size - 2 * out[row], 0.0)
-            out[row + 1] = np.exp(-0.5 * square / look.length**2)
-            if look.within:
-                out[row : row + 2] *= self.anchors.blocks[:, None] == self.anchors.blocks
-            row += 2
+            product = own @ own.T
+            size = np.diag(product)
+            same = self.anchors.blocks[:, None] == self.anchors.blocks if look.within else 1.0
+            for kernel in (product, *look.near(size[:, None] + size - 2 * product)):
+                out[row] = kernel * same
+                row += 1
         if self.lengths_um:
             square = np.zeros((n, n))
             for axis in range(3):
@@ -247,6 +272,10 @@ class Kernels:
             for length in self.lengths_um:
                 out[row] = np.exp(-0.5 * square / length**2)
                 row += 1
+            if self.apart_um is not None:
+                section = np.asarray(self.anchors.section)
+                own = section[:, None] == section
+                out[row] = own * np.exp(-0.5 * square / self.apart_um**2)
         return out
 
     def chunks(self, count: int) -> Iterator[slice]:

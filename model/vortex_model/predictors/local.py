@@ -63,7 +63,7 @@ class Local:
                 own = self._scores[tile.spots, c]
                 alpha[:, c] = cho_solve((lower, True), own, check_finite=False)
             near = self._kernels.at(tile.spots).against(places[tile.places])
-            for weight, kernel in zip(self._weights[:, :-1].T, near, strict=True):
+            for weight, kernel in zip(self._weights[:, :-1].T, near, strict=False):
                 out[tile.places] += kernel @ (alpha * weight).astype(np.float32)
         return out
 
@@ -74,7 +74,8 @@ class Local:
             near = list(self._kernels.at(tile.spots).against(places[tile.places]))
             for c, lower in self._factorised(tile.spots):
                 weight = self._weights[c, :-1]
-                cross = np.tensordot(weight, np.asarray(near, dtype=np.float64), axes=1)
+                shared = weight[: len(near)]  # what a section shows of its own ends there
+                cross = np.tensordot(shared, np.asarray(near, dtype=np.float64), axes=1)
                 white = solve_triangular(lower, cross.T, lower=True, check_finite=False)
                 prior = weight.sum()  # each kernel is 1 between a place and itself
                 known = (white**2).sum(axis=0)

@@ -10,12 +10,19 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from vortex_model.errors import VortexError
-from vortex_model.expression import Basis, Measured, fit_basis, normalise
-from vortex_model.predictors.base import Floats, Places, Predictor, Training
+from vortex_model.expression import (
+    Basis,
+    Measured,
+    fit_basis,
+    most_variable,
+    normalise,
+    variability,
+)
+from vortex_model.predictors.base import Floats, Places, Predictor, Training, relative_noise
 from vortex_model.progress import Progress, silent
 from vortex_model.training.samples import Sample, stacked
 
-BASIS_GENES = 2000
+BASIS_GENES, BESIDE = 2000, 500
 MIN_RANK, MAX_RANK = 4, 20
 Maker = Callable[[], Predictor]
 
@@ -77,16 +84,16 @@ def learn_basis(
 ) -> tuple[Basis, Floats]:
     """A low-rank basis of a panel, however large, and the spots' scores (n, k).
 
-    Components come from the panel's ``BASIS_GENES`` most variable genes; every gene of the panel
-    is then regressed on the scores. For genes that the components came from, the
-    regression gives their loadings in the components.
+    Components come from the panel's ``BASIS_GENES`` most variable genes and from the ``BESIDE``
+    most variable genes of all, which say what the panel's own noise hides; a spot has the more to
+    say the less noise its counts leave. Every gene of the panel is then regressed on the scores.
 
     Parameters
     ----------
     rank
         How many components; by default as many as stand out of noise (:func:`noise_rank`).
     weight
-        How much each spot has to say of the components, (n,).
+        How much more than its counts allow each spot has to say, (n,).
 
     Raises
     ------
@@ -95,25 +102,27 @@ def learn_basis(
     """
     if rank is not None and rank < 1:
         raise VortexError(f"A rank of {rank} keeps nothing; give a whole number above 0.")
-    matrix = _normalised(measured, genes)
-    chosen = np.arange(len(genes))
-    if len(genes) > BASIS_GENES:
-        spread = _within_variance(matrix, measured.section)
-        chosen = np.sort(np.argsort(-spread, kind="stable")[:BASIS_GENES])
-    dense = np.asarray(matrix[:, chosen].toarray())
+    told = 1.0 / relative_noise(measured.totals)
+    if weight is not None:
+        told *= weight
+    names = most_variable(measured, BASIS_GENES, among=genes)
+    names += [g for g in most_variable(measured, BESIDE) if g not in set(names)]
+    dense = np.asarray(_normalised(measured, names).toarray())
     limit = noise_rank(dense, measured.section) if rank is None else rank
-    names = [genes[int(i)] for i in chosen]
-    small, scores = fit_basis(dense, measured.section, names, limit, weight)
-    power = (scores**2).sum(axis=0)
-    if not power.max(initial=0.0) > 0:
+    _, scores = fit_basis(dense, measured.section, names, limit, told)
+    matrix = _normalised(measured, genes)
+    if not (variability(measured)[_columns(measured, genes)] > 0).any():
         raise VortexError(
             f"None of the {len(genes)} genes varies between the {len(dense)} measured spots; "
             "there is nothing to learn. Choose other genes or sections."
         )
-    if len(chosen) == len(genes):
-        return small, scores
-    # scores sum to 0 in each section, so the section means of the genes drop out
-    loadings = np.asarray((matrix.T @ scores).T) / power[:, None]
+    weighted = told[:, None] * scores
+    product = np.asarray((matrix.T @ weighted).T)
+    for number in np.unique(measured.section):  # genes are centred by section, and stay sparse
+        own = measured.section == number
+        level = np.asarray(matrix[own].mean(axis=0)).ravel()
+        product -= np.outer(weighted[own].sum(axis=0), level)
+    loadings = np.linalg.solve(weighted.T @ scores, product)
     return Basis(tuple(genes), _section_mean(matrix, measured.section), loadings), scores
 
 
@@ -143,19 +152,12 @@ def _singular_values(matrix: Floats) -> Floats:
 
 
 def _normalised(measured: Measured, genes: Sequence[str]) -> sp.csr_matrix:
+    return normalise(measured.counts[:, _columns(measured, genes)], measured.totals)
+
+
+def _columns(measured: Measured, genes: Sequence[str]) -> npt.NDArray[np.int64]:
     index = {g: i for i, g in enumerate(measured.genes)}
-    columns = np.array([index[g] for g in genes])
-    return normalise(measured.counts[:, columns], measured.totals)
-
-
-def _within_variance(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
-    total = np.zeros(matrix.shape[1])
-    for number in np.unique(section):
-        own = matrix[section == number]
-        mean = np.asarray(own.mean(axis=0)).ravel()
-        square = np.asarray(own.multiply(own).mean(axis=0)).ravel()
-        total += own.shape[0] * np.maximum(square - mean**2, 0.0)
-    return total / matrix.shape[0]
+    return np.array([index[g] for g in genes])
 
 
 def _section_mean(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
