@@ -76,9 +76,10 @@ def with_others(
         Block(study.name, sample, features.channel_names),
         *gathered(others, features.encoder, progress, crew),
     ]
-    own, *rest = common(blocks)
+    channels = shared_channels(blocks)
+    own, *rest = _narrowed(blocks, channels)
     also = _fewer(stacked([_numbered(s, n) for n, s in enumerate(rest, start=1)]))
-    columns = [features.channel_names.index(c) for c in shared_channels(blocks)]
+    columns = [features.channel_names.index(c) for c in channels]
     values = np.zeros((len(also.places), len(features.channel_names)))
     values[:, columns] = also.places.features
     places = Places(also.places.points_um, values, features.groups, also.places.block)
@@ -132,8 +133,11 @@ def common(blocks: Sequence[Block]) -> list[Sample]:
     VortexError
         When there is no such gene or channel.
     """
+    return _narrowed(blocks, shared_channels(blocks))
+
+
+def _narrowed(blocks: Sequence[Block], channels: Sequence[str]) -> list[Sample]:
     genes = _shared([b.sample.measured.genes for b in blocks])
-    channels = shared_channels(blocks)
     if not genes or not channels:
         what = "gene name" if not genes else "channel of features"
         raise VortexError(
