@@ -6,14 +6,13 @@ import contextlib
 import json
 import mimetypes
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from vortex_model.errors import VortexError
+from vortex_viewer.built import live_folder
 from vortex_viewer.scene.stream import Stream
 
 Find = Callable[[str], Stream]
@@ -37,24 +36,6 @@ def patterns(find: Find) -> list[Any]:
     ]
 
 
-def folder() -> Path:
-    """The page's files: in the wheel beside this package, in a checkout under assets/web/dist.
-
-    Raises
-    ------
-    VortexError
-        When it is at neither place.
-    """
-    package = Path(__file__).parent
-    for place in (package / "web", package.parent / "assets" / "web" / "dist"):
-        if (place / "live" / "index.html").is_file():
-            return place / "live"
-    raise VortexError(
-        "The page that draws 3D in the browser is missing from this installation. Install "
-        "vortex-viewer again; in a checkout, build it: cd assets/web && npm ci && npm run build."
-    )
-
-
 class Page(RequestHandler):
     """The small page that draws, its script and its style."""
 
@@ -65,7 +46,7 @@ class Page(RequestHandler):
     def get(self, token: str, path: str) -> None:
         """One file."""
         self._find(token)
-        root = folder().resolve()
+        root = live_folder().resolve()
         place = (root / (path or "index.html")).resolve()
         if not place.is_relative_to(root) or not place.is_file():
             raise HTTPError(404)

@@ -19,10 +19,10 @@ from hypothesis.extra import numpy as hnp
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.prediction import GeneCache, Prediction
 from vortex_model.study import Study, StudyInfo
+from vortex_viewer.built import viewer_folder
 from vortex_viewer.export import export_site, plan_site
 from vortex_viewer.export.lowrank import COARSE_TOKENS, dequantise, quantise
 from vortex_viewer.export.pyramid import Coding, block_mode
-from vortex_viewer.export.site import viewer_folder
 
 REPOSITORY = Path(__file__).parents[2]
 

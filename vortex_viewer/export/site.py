@@ -22,6 +22,7 @@ from vortex_model.progress import Progress, part, silent
 from vortex_model.study import Study
 from vortex_model.tissue import channel_ranges
 from vortex_viewer import __version__
+from vortex_viewer.built import LIVE, viewer_folder
 from vortex_viewer.export import picture
 from vortex_viewer.export.address import slug
 from vortex_viewer.export.links import Linked, page
@@ -43,8 +44,6 @@ from vortex_viewer.state import PALETTES
 
 FORMAT = 1
 MARK = "site.json"
-LIVE = "live"
-"""Where the viewer's folder holds what only the live app needs."""
 CLASS_COLOURS = (
     "4477AA", "EE6677", "228833", "CCBB44", "66CCEE", "AA3377", "BBBBBB", "EE8866", "44BB99",
     "FFAABB", "99DDFF", "DDCC77", "882255", "117733", "332288", "999933",
@@ -143,24 +142,6 @@ def export_site(
             )
     progress(1.0, f"{megabytes(actual)} at {final}")
     return final
-
-
-def viewer_folder() -> Path:
-    """The built viewer: in the wheel beside this package, in a checkout under assets/web/dist.
-
-    Raises
-    ------
-    VortexError
-        When it is at neither place.
-    """
-    package = Path(__file__).parents[1]
-    for place in (package / "web", package.parent / "assets" / "web" / "dist"):
-        if (place / "index.html").is_file():
-            return place
-    raise VortexError(
-        "The static viewer is missing from this installation. Install vortex-viewer again; in a "
-        "checkout, build it: cd assets/web && npm ci && npm run build."
-    )
 
 
 def _check_destination(final: Path, overwrite: bool) -> None:

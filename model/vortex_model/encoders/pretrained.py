@@ -16,7 +16,7 @@ from vortex_model.encoders.base import Floats, Subject
 from vortex_model.encoders.learned import BRIGHTEST, LearnedEncoding, coarser
 from vortex_model.encoders.sites import Ranges
 from vortex_model.encoders.texture import TextureEncoder
-from vortex_model.errors import VortexError
+from vortex_model.shipped import shipped
 
 FILE = "morphology.safetensors"
 
@@ -29,14 +29,11 @@ def weights_file() -> Path:
     VortexError
         When they are in neither place.
     """
-    package = Path(__file__).parents[1]
-    places = (package / "weights" / FILE, package.parents[1] / "assets" / "weights" / FILE)
-    for place in places:
-        if place.exists():
-            return place
-    raise VortexError(
-        f"The weights that come with vortex-viewer are missing: neither {places[0]} nor "
-        f"{places[1]} is there. Install it again, or use the encoder texture."
+    return shipped(
+        Path(__file__).parents[1] / "weights" / FILE,
+        f"weights/{FILE}",
+        what="The network of the encoder pretrained",
+        remedy="Install it again, or use the encoder texture.",
     )
 
 
