@@ -9,6 +9,7 @@ import vtkRenderWindow from "@kitware/vtk.js/Rendering/Core/RenderWindow.js";
 import vtkInteractor from "@kitware/vtk.js/Rendering/Core/RenderWindowInteractor.js";
 import vtkOpenGLRenderWindow from "@kitware/vtk.js/Rendering/OpenGL/RenderWindow.js";
 import { afterRest, onceAFrame } from "./dom.js";
+import { cross, dot, unit } from "./vectors.js";
 
 export const BACKGROUND = [0.043, 0.051, 0.063];
 const CLICK_PIXELS = 4;
@@ -33,17 +34,6 @@ const newInteractor = macro.newInstance((publicAPI, model, initial) => {
   publicAPI.setHasty = (now) => (hasty = now);
   publicAPI.isAnimating = () => hasty || moves();
 }, "PageInteractor");
-
-const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const cross = (a, b) => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
-const unit = (a) => {
-  const size = Math.hypot(...a) || 1;
-  return a.map((v) => v / size);
-};
 
 /** Whether a context draws by the processor: then pictures are made smaller while they move. */
 function drawnByProcessor(gl) {

@@ -1,18 +1,9 @@
 // The camera of vortex_viewer/scene/camera.py, in the browser: parallel, turned like a ball.
 // focal, back and up are points of the study's frame; z is stretched only where it is drawn.
 
-export const WHEEL = 1.12;
+import { cross, dot, unit } from "../vectors.js";
 
-export const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-export const cross = (a, b) => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
-const unit = (a) => {
-  const size = Math.hypot(...a) || 1;
-  return a.map((v) => v / size);
-};
+export const WHEEL = 1.12;
 
 /** A vector turned about a unit axis (Rodrigues' formula). */
 function turned(vector, axis, angle) {
