@@ -1,15 +1,11 @@
 // One 3D pane: vtk.js window, parallel camera, turning by hand; what is shown is a layer's affair.
 
-import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Geometry.js";
-import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Volume.js";
 import macro from "@kitware/vtk.js/macros.js";
 import vtkInteractorStyle from "@kitware/vtk.js/Interaction/Style/InteractorStyleTrackballCamera.js";
-import vtkRenderer from "@kitware/vtk.js/Rendering/Core/Renderer.js";
-import vtkRenderWindow from "@kitware/vtk.js/Rendering/Core/RenderWindow.js";
 import vtkInteractor from "@kitware/vtk.js/Rendering/Core/RenderWindowInteractor.js";
-import vtkOpenGLRenderWindow from "@kitware/vtk.js/Rendering/OpenGL/RenderWindow.js";
 import { afterRest, onceAFrame } from "./dom.js";
 import { cross, dot, unit } from "./vectors.js";
+import { openWindow } from "./vtkwindow.js";
 
 export const BACKGROUND = [0.043, 0.051, 0.063];
 const CLICK_PIXELS = 4;
@@ -58,30 +54,18 @@ export class View3D {
     this.oncamera = () => {};
     this.onpick = () => {};
     this.ondraw = () => {};
-    this.renderWindow = vtkRenderWindow.newInstance();
-    this.renderer = vtkRenderer.newInstance({ background: BACKGROUND });
-    this.renderWindow.addRenderer(this.renderer);
-    this.view = vtkOpenGLRenderWindow.newInstance();
-    this.view.setContainer(container);
-    this.renderWindow.addView(this.view);
-    // made here, as vtk.js itself would ask for four samples a pixel
-    const context = this.view.get3DContext({
-      antialias: smooth,
-      depth: true,
-      alpha: true,
-      preserveDrawingBuffer: false,
-      powerPreference: "high-performance",
-    });
-    if (!context) throw new Error("no WebGL 2");
-    this.software = drawnByProcessor(context);
     this.interactor = newInteractor();
-    this.interactor.setView(this.view);
-    this.interactor.initialize();
+    const opened = openWindow(container, BACKGROUND, this.interactor, {
+      antialias: smooth, alpha: true, preserveDrawingBuffer: false,
+    });
+    this.renderWindow = opened.renderWindow;
+    this.renderer = opened.renderer;
+    this.view = opened.view;
+    this.software = drawnByProcessor(opened.gl);
     this.interactor.bindEvents(container);
     this.interactor.setInteractorStyle(newStyle());
     this.interactor.setDesiredUpdateRate(20);
     this.camera = this.renderer.getActiveCamera();
-    this.camera.setParallelProjection(true);
     this.canvas = container.querySelector("canvas");
     this.draw = onceAFrame(() => this.drawNow());
     this.interactor.onRenderEvent(() => this.#drawn());

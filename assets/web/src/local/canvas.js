@@ -1,12 +1,8 @@
 // The window that vtk.js draws in: as many pixels as this machine draws smoothly.
 
-import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Geometry.js";
-import "@kitware/vtk.js/Rendering/OpenGL/Profiles/Volume.js";
-import vtkRenderer from "@kitware/vtk.js/Rendering/Core/Renderer.js";
-import vtkRenderWindow from "@kitware/vtk.js/Rendering/Core/RenderWindow.js";
 import vtkInteractor from "@kitware/vtk.js/Rendering/Core/RenderWindowInteractor.js";
-import vtkOpenGLRenderWindow from "@kitware/vtk.js/Rendering/OpenGL/RenderWindow.js";
 import { onceAFrame } from "../dom.js";
+import { openWindow } from "../vtkwindow.js";
 
 const BACKGROUND = [11 / 255, 13 / 255, 18 / 255];
 const MOVING_MS = 33; // a picture may take so long while something moves,
@@ -23,24 +19,17 @@ export class Canvas {
     this.container = container;
     this.onsteps = () => {};
     this.frames = 0;
-    this.renderWindow = vtkRenderWindow.newInstance();
-    this.renderer = vtkRenderer.newInstance({ background: BACKGROUND });
-    this.renderWindow.addRenderer(this.renderer);
-    this.view = vtkOpenGLRenderWindow.newInstance();
-    this.view.setContainer(container);
-    this.renderWindow.addView(this.view);
-    // the picture stays readable between frames: for whoever takes a screenshot of the page
-    this.gl = this.view.get3DContext({
-      antialias: false, depth: true, alpha: false, preserveDrawingBuffer: true,
-      powerPreference: "high-performance",
-    });
-    if (!this.gl) throw new Error("no WebGL 2");
-    container.addEventListener("webglcontextlost", () => this.onlost(), true);
     // vtk.js asks it whether anything moves; the pointer is hand.js's affair
     this.interactor = vtkInteractor.newInstance();
-    this.interactor.setView(this.view);
-    this.interactor.initialize();
-    this.renderer.getActiveCamera().setParallelProjection(true);
+    // the picture stays readable between frames: for whoever takes a screenshot of the page
+    const opened = openWindow(container, BACKGROUND, this.interactor, {
+      antialias: false, alpha: false, preserveDrawingBuffer: true,
+    });
+    this.renderWindow = opened.renderWindow;
+    this.renderer = opened.renderer;
+    this.view = opened.view;
+    this.gl = opened.gl;
+    container.addEventListener("webglcontextlost", () => this.onlost(), true);
     new ResizeObserver(() => this.resize()).observe(container);
     this.resize();
   }
