@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from vortex_model.errors import VortexError
-from vortex_model.progress import CurvePoint, Progress
+from vortex_model.progress import CurvePoint, FirstPicture, Progress
 
 NICER = 5
 POLL_S = 0.2
@@ -90,7 +90,9 @@ def _follow(child: subprocess.Popen[str], lines: IO[str], what: str, progress: P
         if "error" in record:
             raise VortexError(str(record["error"]))
         fraction, message = float(record["fraction"]), str(record["message"])
-        if "step" in record:
+        if "made" in record:
+            progress(fraction, FirstPicture(message, str(record["made"])))
+        elif "step" in record:
             progress(fraction, CurvePoint(message, int(record["step"]), float(record["value"])))
         else:
             progress(fraction, message)
@@ -116,7 +118,9 @@ def answer(do: Callable[[dict[str, Any], Progress], str]) -> None:
         out.write(json.dumps(record) + "\n")
 
     def progress(fraction: float, message: str) -> None:
-        if isinstance(message, CurvePoint):
+        if isinstance(message, FirstPicture):
+            tell(fraction=fraction, message=message, made=message.made)
+        elif isinstance(message, CurvePoint):
             tell(fraction=fraction, message=message, step=message.step, value=message.value)
         else:
             tell(fraction=fraction, message=message)

@@ -271,6 +271,10 @@ def finetune(
         list[Path] | None,
         typer.Option("--with", help="Another measured study to learn from too; repeatable."),
     ] = None,
+    coarse_first: Annotated[
+        bool,
+        typer.Option("--coarse-first", help="First a coarse prediction, where fine takes long."),
+    ] = False,
     checkpoint: Checkpoint = None,
     download: Download = False,
     scheduler: Scheduler = None,
@@ -289,6 +293,7 @@ def finetune(
             mode=mode,
             minutes=minutes,
             others=[Study.open(other) for other in others or ()],
+            coarse_first=coarse_first,
             progress=report,
             scheduler=scheduler,
         )

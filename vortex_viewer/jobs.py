@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vortex_model.errors import Cancelled, VortexError
-from vortex_model.progress import CurvePoint, Progress
+from vortex_model.progress import CurvePoint, FirstPicture, Progress
 
 Phase = Literal["running", "cancelling", "done", "cancelled", "failed"]
 Work = Callable[[Progress], Any]
@@ -33,6 +33,8 @@ class Status:
     log: tuple[tuple[float, str], ...] = ()
     """What it told and when, in seconds from its start; of messages that differ in their numbers
     alone, the last, at the time of the first."""
+    first: str | None = None
+    """What can be looked at while it works: the id of a first, coarse prediction."""
     seconds: float = 0.0
     """How long it has been at work."""
 
@@ -99,7 +101,8 @@ class Job:
         curve = self.status.curve
         if isinstance(message, CurvePoint):
             curve = (*curve, (message.step, message.value))
-        grown = curve is not self.status.curve
+        first = message.made if isinstance(message, FirstPicture) else self.status.first
+        grown = curve is not self.status.curve or first != self.status.first
         now = time.monotonic()
         with self._lock:
             self.status = replace(
@@ -107,6 +110,7 @@ class Job:
                 fraction=fraction,
                 message=str(message),
                 curve=curve,
+                first=first,
                 **self._noted(message),
             )
         if grown or now - self._told >= self._interval_s:

@@ -165,8 +165,8 @@ class Tuning:
     show
         Called in the event loop with what the page shows of the job.
     done
-        Called in the event loop with the new prediction's id, the one that was current when the
-        job began, and whether this page began it.
+        Called in the event loop with a new prediction's id (a first, coarse one, or the last), the
+        one that was current when the job began, and whether this page began it.
     """
 
     def __init__(
@@ -181,6 +181,7 @@ class Tuning:
         self._data: StudyData | None = None
         self._mine: set[int] = set()
         self._taken = 0
+        self._looked: tuple[int, str] | None = None
 
     def follow(self, data: StudyData) -> None:
         """The page shows this study from now on: what goes on there, or has just ended."""
@@ -216,6 +217,11 @@ class Tuning:
         if data is None or data is not self._data:
             return
         self._show(told.shown())
+        first = told.status.first
+        if first is not None and told.status.active and (told.number, first) != self._looked:
+            self._looked = (told.number, first)
+            self._done(first, told.before, told.number in self._mine)
         if told.status.phase == "done" and told.number > self._taken:
             self._taken = told.number
-            self._done(str(told.status.result), told.before, told.number in self._mine)
+            before = first or told.before  # whoever looks at the coarse one goes on to the fine one
+            self._done(str(told.status.result), before, told.number in self._mine)

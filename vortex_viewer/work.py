@@ -44,6 +44,7 @@ def _finetune(request: dict[str, Any], progress: Progress) -> str:
         encoder=request.get("encoder", "texture"),
         minutes=request.get("minutes", 5.0),
         others=[Study.open(other) for other in request.get("others", [])],
+        coarse_first=True,
         progress=progress,
     )
 

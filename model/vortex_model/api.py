@@ -57,6 +57,7 @@ class Study(Verbs):
         mode: Literal["fast", "full"] = "fast",
         minutes: float = 5.0,
         others: Sequence[Study] = (),
+        coarse_first: bool = False,
         progress: Progress = silent,
         scheduler: str | None = None,
     ) -> Prediction:
@@ -78,6 +79,9 @@ class Study(Verbs):
             Time that tuning the encoder may take.
         others
             Other measured blocks to learn from too; their features are computed if need be.
+        coarse_first
+            Where nothing was predicted yet and encoding takes long, first write a prediction from
+            a coarse look, for whoever has the study open.
         scheduler
             Address of a Dask scheduler whose workers encode and predict; this process by default.
 
@@ -98,6 +102,7 @@ class Study(Verbs):
                 mode=mode,
                 minutes=minutes,
                 others=others,
+                coarse_first=coarse_first,
                 progress=progress,
                 crew=crew,
             )

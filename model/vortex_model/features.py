@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from vortex_model.crew import HERE, Crew
 from vortex_model.encoders.base import Encoder, Learner
-from vortex_model.encoders.layout import plan
+from vortex_model.encoders.layout import Layout, plan
 from vortex_model.encoders.registry import create
+from vortex_model.encoders.texture import CoarseEncoder
 from vortex_model.encoders.tiling import Job
 from vortex_model.grid import Grid
 from vortex_model.progress import Progress, part, silent
@@ -28,6 +29,9 @@ CLIP = 6.0
 SAMPLES = 37
 """Places at which a spot's disc is looked at."""
 BATCH = 20_000
+LONG_VALUES = 1.5e7
+"""Voxels, times channels, that take so long to encode that a first look is welcome."""
+FIRST_SHARE = 8
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,25 +72,8 @@ def compute_features(
         From ``progress``; what was finished is kept.
     """
     encoder = create(encoder) if isinstance(encoder, str) else encoder
-    diameters = [
-        float(study.section(name).uns["vortex"]["spot_diameter_um"]) for name in study.section_names
-    ]
-    image = study.morphology
-    layout = plan(image, encoder, study.serial, spacing_um, diameters)
-    provenance = Provenance(
-        kind="features",
-        inputs={"morphology": image.content},
-        parameters={
-            "encoder": encoder.name,
-            "encoder_code": encoder.code,
-            "encoder_parameters": dict(encoder.parameters),
-            "roles": [c.role for c in image.channels],
-            "planar": layout.subject.planar,
-            "voxels": layout.level.grid.to_json(),
-            "lattice": layout.lattice.to_json(),
-        },
-        code=CODE,
-    )
+    layout = _layout(study, encoder, spacing_um)
+    image, provenance = study.morphology, _provenance(study, encoder, layout)
     if study.has_derived("features", provenance.id):
         progress(1.0, "features are there already")
         return provenance.id
@@ -117,6 +104,44 @@ def compute_features(
         Job.tidy(group)
     progress(1.0, "features are ready")
     return provenance.id
+
+
+def worth_a_first_look(study: Study, encoder: str = "texture") -> bool:
+    """Whether an encoder's features are yet to be made and take long, and a coarse look far less.
+
+    The look is the encoder ``coarse``.
+    """
+    made, first = create(encoder), create(CoarseEncoder.name)
+    fine = _layout(study, made, None)
+    if study.has_derived("features", _provenance(study, made, fine).id):
+        return False
+    look = _layout(study, first, None)
+    there, here = (float(np.prod(part.level.array.shape)) for part in (fine, look))
+    return there >= LONG_VALUES and here <= there / FIRST_SHARE
+
+
+def _layout(study: Study, encoder: Encoder, spacing_um: float | None) -> Layout:
+    diameters = [
+        float(study.section(name).uns["vortex"]["spot_diameter_um"]) for name in study.section_names
+    ]
+    return plan(study.morphology, encoder, study.serial, spacing_um, diameters)
+
+
+def _provenance(study: Study, encoder: Encoder, layout: Layout) -> Provenance:
+    return Provenance(
+        kind="features",
+        inputs={"morphology": study.morphology.content},
+        parameters={
+            "encoder": encoder.name,
+            "encoder_code": encoder.code,
+            "encoder_parameters": dict(encoder.parameters),
+            "roles": [c.role for c in study.morphology.channels],
+            "planar": layout.subject.planar,
+            "voxels": layout.level.grid.to_json(),
+            "lattice": layout.lattice.to_json(),
+        },
+        code=CODE,
+    )
 
 
 def _teach(encoding: Learner, group: zarr.Group, progress: Progress) -> None:

@@ -34,6 +34,24 @@ class CurvePoint(str):
         return made
 
 
+class FirstPicture(str):
+    """A message that also says what can be looked at while the work goes on.
+
+    Attributes
+    ----------
+    made
+        Id of a prediction.
+    """
+
+    made: str
+
+    def __new__(cls, message: str, made: str) -> "FirstPicture":
+        """The message ``message`` with the prediction's id."""
+        new = super().__new__(cls, message)
+        new.made = made
+        return new
+
+
 def silent(fraction: float, message: str) -> None:
     """The report that nobody reads."""
 

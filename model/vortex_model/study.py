@@ -15,22 +15,18 @@
         truth/ID/          phantoms only: the expression that was planted
         .lock, .holder     one writer at a time, and who that is
 
-Everything lands whole or not at all: it is written under ``.partial-*`` and renamed. What a
-killed process left behind is swept away by the next writer, except work that can be resumed.
+Everything lands whole or not at all (:mod:`~vortex_model.pen`); work that can be resumed waits
+half done under ``.resume-*``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
 import os
 import re
 import shutil
-import socket
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -39,22 +35,20 @@ from typing import Any, Literal, TypeVar, cast
 import anndata
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 import zarr
-from filelock import FileLock, Timeout
 
 from vortex_model.crew import HERE, Crew
 from vortex_model.errors import StudyError, UnknownNameError
 from vortex_model.multiscale import Image, VolumeSource, read_image
 from vortex_model.multiscale_write import Again, write_image
+from vortex_model.pen import Pen, replaced
 from vortex_model.progress import Progress, silent
 from vortex_model.provenance import Kind, Provenance, now, plain
+from vortex_model.section import fill_section, height_um, read_section, section_hash, section_of
 
 __all__ = ["Kind", "Modality", "Provenance", "Study", "StudyInfo", "section_hash"]
 
 FORMAT = 1
-LOST = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EHOSTDOWN)
-"""What a system says of a disk that went away."""
 Modality = Literal["light-sheet", "microct", "serial-sections", "other"]
 RecordKind = Literal["views", "regions"]
 StudyType = TypeVar("StudyType", bound="Study")
@@ -83,6 +77,7 @@ class Study:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._pen = Pen(path)
         self._sections: dict[str, anndata.AnnData] = {}
         self._image: Image | None = None
 
@@ -149,7 +144,7 @@ class Study:
             study = cls(draft)
             with study.writing("import"):
                 yield study
-            with _replaced(final):
+            with replaced(final):
                 draft.rename(final)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -223,11 +218,8 @@ class Study:
     @property
     def section_names(self) -> list[str]:
         """The measured sections, from low z to high."""
-        order: dict[str, float] = {}
-        for name in self._names("sections"):
-            record: Any = zarr.open_group(self.path / "sections" / name, mode="r").attrs["vortex"]
-            order[name] = float(record["z_um"])
-        return sorted(order, key=lambda name: (order[name], name))
+        place = self.path / "sections"
+        return sorted(self._names("sections"), key=lambda name: (height_um(place / name), name))
 
     def section(self, name: str) -> anndata.AnnData:
         """A measured section; shared by all who ask, so copy before changing it.
@@ -242,9 +234,7 @@ class Study:
         """
         self._known("section", "sections", name)
         if name not in self._sections:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._sections[name] = anndata.read_zarr(self.path / "sections" / name)
+            self._sections[name] = read_section(self.path / "sections" / name)
         return self._sections[name]
 
     def overlay(self, name: str) -> tuple[npt.NDArray[np.uint8], dict[str, Any]] | None:
@@ -343,7 +333,7 @@ class Study:
             raise StudyError(f"{name!r} cannot be an id; use letters, digits, - and _.")
         with self.writing(f"keeping one of the {kind}"):
             zarr.open_group(self.path / kind, mode="a", zarr_format=3)
-            with self._landing(f"{kind}/{name}") as group:
+            with self._pen.landing(f"{kind}/{name}") as group:
                 group.attrs["record"] = dict(record)
 
     def remove_record(self, kind: RecordKind, name: str) -> None:
@@ -354,8 +344,7 @@ class Study:
 
     # -- writing ---------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def writing(self, purpose: str = "writing") -> Iterator[None]:
+    def writing(self, purpose: str = "writing") -> contextlib.AbstractContextManager[None]:
         """Hold the study's only pen; released when the holder ends, even by a kill.
 
         Raises
@@ -363,27 +352,7 @@ class Study:
         StudyError
             When somebody else holds it: says who, where, since when and for what.
         """
-        lock = FileLock(self.path / ".lock", timeout=0, is_singleton=True)
-        holder = self.path / ".holder"
-        try:
-            with lock:
-                first = lock.lock_counter == 1
-                if first:
-                    me = {"pid": os.getpid(), "host": socket.gethostname()}
-                    holder.write_text(json.dumps({**me, "since": now(), "purpose": purpose}))
-                    self._sweep()
-                try:
-                    yield
-                finally:
-                    if first:
-                        holder.unlink(missing_ok=True)
-        except Timeout as error:
-            raise StudyError(f"{self.path} is being written by {_holder(holder)}.") from error
-        except OSError as error:
-            told = _disk_trouble(self.path, error)
-            if told is None:
-                raise
-            raise StudyError(told) from error
+        return self._pen.held(purpose)
 
     def write_morphology(
         self,
@@ -394,7 +363,7 @@ class Study:
         again: Again | None = None,
     ) -> None:
         """Write the image volume, by chunk; ``again`` opens the source where the crew is."""
-        with self.writing("writing morphology"), self._landing("morphology") as group:
+        with self.writing("writing morphology"), self._pen.landing("morphology") as group:
             write_image(
                 group, source, self.name, progress, serial=self.serial, crew=crew, again=again
             )
@@ -411,7 +380,7 @@ class Study:
         classes: Mapping[int, str] | None = None,
     ) -> None:
         """Write a label image on the morphology's frame, by chunk; ``classes`` name its values."""
-        with self.writing(f"writing label {name}"), self._landing(f"labels/{name}") as group:
+        with self.writing(f"writing label {name}"), self._pen.landing(f"labels/{name}") as group:
             write_image(group, source, name, progress, labels=True, crew=crew, again=again)
             named: Any = [{"label-value": v, "name": n} for v, n in (classes or {}).items()]
             ome: Any = group.attrs["ome"]
@@ -442,30 +411,12 @@ class Study:
         record
             What the import wants to remember (files, registration, score); plain JSON types.
         """
-        place = np.asarray(counts.obsm["spatial"], dtype=np.float64)
-        if place.ndim != 2 or place.shape[1] != 3:
-            raise StudyError(
-                f"Section {name}: obsm['spatial'] has shape {place.shape}; it needs x, y, z."
-            )
-        matrix = sp.csr_matrix(counts.X)
-        stored = anndata.AnnData(
-            X=matrix,
-            obs=counts.obs.copy(),
-            var=counts.var.copy(),
-            obsm={"spatial": place},
-            uns={
-                "vortex": {
-                    "spot_diameter_um": float(spot_diameter_um),
-                    "content": section_hash(matrix, place, list(counts.var_names)),
-                    "record": json.dumps(dict(record or {}), default=plain),
-                }
-            },
-        )
-        with self.writing(f"writing section {name}"), self._landing(f"sections/{name}") as group:
-            with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
-                anndata.io.write_elem(group, "/", stored)
-            made = zarr.open_group(group.store_path, mode="r+")
-            made.attrs["vortex"] = {"z_um": float(place[:, 2].mean()) if len(place) else 0.0}
+        stored = section_of(name, counts, spot_diameter_um, record or {})
+        with (
+            self.writing(f"writing section {name}"),
+            self._pen.landing(f"sections/{name}") as group,
+        ):
+            fill_section(group, stored)
         self._sections.pop(name, None)
 
     def write_overlay(
@@ -473,10 +424,10 @@ class Study:
     ) -> None:
         """Keep a registration overlay (y, x, rgb) and its record (score, warning)."""
         with self.writing(f"writing overlay {name}"):
-            draft = self.path / f".partial-{uuid.uuid4().hex[:8]}"
+            draft = self._pen.draft()
             array = zarr.create_array(draft, data=np.ascontiguousarray(rgb), zarr_format=3)
             array.attrs["vortex"] = json.loads(json.dumps(dict(record), default=plain))
-            self._land(draft, self.path / "overlays" / name)
+            self._pen.land(draft, f"overlays/{name}")
 
     def write_derived(self, provenance: Provenance, fill: Callable[[zarr.Group], None]) -> str:
         """Write a derived thing, unless it is there already; returns its id.
@@ -487,7 +438,7 @@ class Study:
         if self.has_derived(provenance.kind, name):
             return name
         where = f"{provenance.kind}/{name}"
-        with self.writing(f"writing {where}"), self._landing(where) as group:
+        with self.writing(f"writing {where}"), self._pen.landing(where) as group:
             fill(group)
             group.attrs["provenance"] = provenance.to_json()
         if provenance.kind == "predictions" and self._kept_current() is not None:
@@ -507,7 +458,7 @@ class Study:
             group = zarr.open_group(draft, mode="a", zarr_format=3)
             yield group
             group.attrs["provenance"] = provenance.to_json()
-            self._land(draft, self.path / provenance.kind / name)
+            self._pen.land(draft, f"{provenance.kind}/{name}")
 
     def write_file(self, group: zarr.Group, name: str, data: bytes) -> None:
         """Put a file that is no array, such as weights, beside a group that is being written."""
@@ -557,77 +508,3 @@ class Study:
                 f"{self.path}: the image in {where} cannot be read ({error}). "
                 "Import the study again."
             ) from error
-
-    @contextlib.contextmanager
-    def _landing(self, where: str) -> Iterator[zarr.Group]:
-        draft = self.path / f".partial-{uuid.uuid4().hex[:8]}"
-        try:
-            yield zarr.open_group(draft, mode="w-", zarr_format=3)
-            self._land(draft, self.path / where)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-
-    def _land(self, draft: Path, final: Path) -> None:
-        if not (self.path / "zarr.json").exists():  # zarr would make the folders anew
-            raise FileNotFoundError(errno.ENOENT, "the study is no longer there")
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with _replaced(final):
-            draft.rename(final)
-
-    def _sweep(self) -> None:
-        for left in self.path.glob(".partial-*"):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def section_hash(matrix: sp.csr_matrix, place: npt.NDArray[np.float64], genes: list[str]) -> str:
-    """Content hash of a section: counts, places and gene names."""
-    digest = hashlib.blake2b("\n".join(genes).encode(), digest_size=16)
-    for part in (matrix.indptr, matrix.indices, matrix.data):
-        digest.update(np.ascontiguousarray(part).astype(np.float64).data)
-    digest.update(np.ascontiguousarray(place).data)
-    return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _replaced(final: Path) -> Iterator[None]:
-    """Move what is at ``final`` aside while its successor lands; put it back on failure."""
-    if not final.exists():
-        yield
-        return
-    aside = final.parent / f".partial-old-{uuid.uuid4().hex[:8]}"
-    final.rename(aside)
-    try:
-        yield
-    except BaseException:
-        aside.rename(final)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _disk_trouble(study: Path, error: OSError) -> str | None:
-    """What a user should read about a failed write; None where it is no disk's trouble."""
-    again = "Then run the same command again: what is finished is kept."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return (
-            f"{study} cannot be written: {error.strerror}. "
-            "Copy the study to a place where you may write, or ask its owner."
-        )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk of {study} is full: {error.strerror}. Make room. {again}"
-    if error.errno in LOST or not (study / "zarr.json").exists():
-        return (
-            f"{study} was lost while it was written: {error.strerror or error}. "
-            f"See that its disk is there and mounted. {again}"
-        )
-    return None
-
-
-def _holder(path: Path) -> str:
-    try:
-        who = json.loads(path.read_text())
-        return (
-            f"process {who['pid']} on {who['host']} since {who['since']} ({who['purpose']}). "
-            "Wait until it is done, or end it"
-        )
-    except (OSError, ValueError, KeyError):
-        return "another process. Wait until it is done"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vortex_model.errors import VortexError
-from vortex_model.progress import Progress
+from vortex_model.progress import FirstPicture, Progress
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.tuning import RECENT_S, Tuning, Tunings
 
@@ -72,6 +72,36 @@ def test_a_page_that_opens_later_sees_the_job_and_takes_its_result(data: StudyDa
         assert "genes are ready" in (await second.until("done"))["message"]
         assert second.done == [(shown, shown, False)]
         assert not first.done
+
+    asyncio.run(visit())
+
+
+def test_pages_take_the_first_picture_and_then_the_fine_one(data: StudyData) -> None:
+    fine, let = data.study.current_prediction, threading.Event()
+
+    def work(study: Path, wish: dict[str, Any], progress: Progress) -> str:
+        progress(0.15, FirstPicture("a first picture is there", "coarse"))
+        progress(0.3, "encoding")
+        let.wait(10)
+        return fine
+
+    async def visit() -> None:
+        tunings = Tunings(work)
+        mine, other = Page(tunings, data), Page(tunings, data)
+        mine.tuning.start({})
+        while not (mine.done and other.done):
+            await asyncio.sleep(0.01)
+        assert mine.jobs[-1]["phase"] == "running"
+        late = Page(tunings, data)  # opens while the fine one is made
+        let.set()
+        for page in (mine, other, late):
+            await page.until("done")
+            await asyncio.sleep(0.05)
+        assert [made for made, _, _ in mine.done] == ["coarse", fine]
+        assert [own for _, _, own in other.done] == [False, False]
+        # whoever looks at the coarse one goes on to the fine one
+        assert mine.done[1] == (fine, "coarse", True)
+        assert late.done[-1] == (fine, "coarse", False)
 
     asyncio.run(visit())
 

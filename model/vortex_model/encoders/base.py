@@ -171,6 +171,8 @@ class Encoder(Protocol):
         The micrometres a voxel that it wants in-plane; features.py reads the level nearest.
     parameters
         All that the output depends on besides the voxels; part of the features' id.
+
+    One that has a whole number ``wider`` gets tokens so many times as wide by default.
     """
 
     name: str

@@ -137,7 +137,7 @@ def plan(
             )
         factor = _factor(level.grid, spacing_um, planar)
     else:
-        factor = _default_factor(level.grid, planar, diameters_um)
+        factor = _default_factor(level.grid, planar, diameters_um, getattr(encoder, "wider", 1))
     lattice = level.grid.coarsen(factor)
     subject = Subject(image.channels, voxel, lattice.spacing_um, planar, Source(image, level))
     encoding = encoder.prepare(subject)
@@ -172,10 +172,11 @@ def _factor(voxels: Grid, want_um: float, planar: bool) -> tuple[int, int, int]:
 
 
 def _default_factor(
-    voxels: Grid, planar: bool, diameters_um: Sequence[float]
+    voxels: Grid, planar: bool, diameters_um: Sequence[float], wider: int
 ) -> tuple[int, int, int]:
     want = min(diameters_um) / 3 if len(diameters_um) else WITHOUT_SECTIONS_UM
-    want = max(want, FINEST_TOKEN_UM, FEWEST_VOXELS * max(voxels.spacing_um[1:]))
+    want = wider * max(want, FINEST_TOKEN_UM)
+    want = max(want, FEWEST_VOXELS * max(voxels.spacing_um[1:]))
     factor = _factor(voxels, want, planar)
     while np.prod([float(n) for n in voxels.coarsen(factor).shape]) > MOST_TOKENS:
         want *= 1.05

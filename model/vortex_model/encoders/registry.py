@@ -9,7 +9,7 @@ from typing import Any
 from vortex_model.encoders.base import Encoder
 from vortex_model.encoders.catalogue import KNOWN, Known
 from vortex_model.encoders.settings import remembered
-from vortex_model.encoders.texture import TextureEncoder
+from vortex_model.encoders.texture import CoarseEncoder, TextureEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 
 LEARNED = "learned"
@@ -78,8 +78,11 @@ def available() -> list[EncoderRow]:
     texture = EncoderRow(
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
+    title = "a first look: texture of coarser voxels, onto wider tokens"
+    um = CoarseEncoder.spacing_um
+    coarse = EncoderRow(CoarseEncoder.name, True, "", "BSD-3-Clause", False, None, um, title)
     known = [_known(row) for row in KNOWN.values()]
-    return [texture, _pretrained(), _learned(), *known, _any_timm(), _any_vortex()]
+    return [texture, _pretrained(), _learned(), coarse, *known, _any_timm(), _any_vortex()]
 
 
 def create(name: str, **options: Any) -> Encoder:
@@ -88,11 +91,11 @@ def create(name: str, **options: Any) -> Encoder:
     Parameters
     ----------
     name
-        ``texture``; ``pretrained``; ``learned``; a name of the catalogue, such as ``uni``;
-        ``timm:NAME`` with timm's name of a vision transformer or ``hf-hub:OWNER/NAME``;
+        ``texture``; ``pretrained``; ``learned``; ``coarse``; a name of the catalogue, such as
+        ``uni``; ``timm:NAME`` with timm's name of a vision transformer or ``hf-hub:OWNER/NAME``;
         ``vortex:PATH`` with weights that ``vortex-viewer pretrain`` wrote.
     options
-        ``texture`` takes none; for the others see
+        ``texture`` and ``coarse`` take none; for the others see
         :class:`~vortex_model.encoders.pretrained.PretrainedEncoder`,
         :class:`~vortex_model.encoders.learned.LearnedEncoder`,
         :class:`~vortex_model.encoders.known.KnownEncoder`,
@@ -107,10 +110,11 @@ def create(name: str, **options: Any) -> Encoder:
     VortexError
         When an option is unknown or makes no sense, or weights are missing.
     """
-    if name == TextureEncoder.name:
-        if options:
-            raise VortexError(f"The encoder texture takes no options, not {', '.join(options)}.")
-        return TextureEncoder()
+    for plain in (TextureEncoder, CoarseEncoder):
+        if name == plain.name:
+            if options:
+                raise VortexError(f"The encoder {name} takes no options, not {', '.join(options)}.")
+            return plain()
     if name == LEARNED:
         # Here, not above: a study can be shown and the texture encoder run without torch.
         from vortex_model.encoders.learned import OPTIONS as OPTIONS_LEARNED

@@ -40,6 +40,14 @@ class TextureEncoder:
         return TextureEncoding(subject)
 
 
+class CoarseEncoder(TextureEncoder):
+    """A first look, in a small part of the time: texture of voxels four times as wide."""
+
+    name = "coarse"
+    spacing_um = 4 * TextureEncoder.spacing_um
+    wider = 2
+
+
 class TextureEncoding:
     """The texture encoder set up for one subject."""
 

@@ -12,9 +12,10 @@ from vortex_model.crew import HERE, Crew
 from vortex_model.encoders import create as create_encoder
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.expression import select_genes
+from vortex_model.features import worth_a_first_look
 from vortex_model.prediction import Prediction, PredictionRecord
 from vortex_model.predictors import create
-from vortex_model.progress import Progress, part, silent
+from vortex_model.progress import FirstPicture, Progress, part, silent
 from vortex_model.study import Provenance, Study
 from vortex_model.threads import fitting_threads
 from vortex_model.training.assess import assess, trust_of
@@ -23,7 +24,8 @@ from vortex_model.training.levels import level_factors
 from vortex_model.training.model import fit_model
 from vortex_model.training.samples import gather, study_features
 
-CODE = 3
+CODE = 4
+COARSE, FIRST_PART = "coarse", 0.15
 Mode = Literal["fast", "full"]
 MODES = ("fast", "full")
 
@@ -39,6 +41,7 @@ def finetune(
     mode: Mode = "fast",
     minutes: float = 5.0,
     others: Sequence[Study] = (),
+    coarse_first: bool = False,
     progress: Progress = silent,
     crew: Crew = HERE,
 ) -> str:
@@ -68,6 +71,10 @@ def finetune(
     others
         Other measured blocks to learn from too (:mod:`vortex_model.training.elsewhere`); the panel
         is chosen among the genes that all of them measured.
+    coarse_first
+        Where encoding takes long and nothing was predicted yet, first a prediction from the
+        features of the encoder ``coarse``, told as a
+        :class:`~vortex_model.progress.FirstPicture`. It stays as a version of its own.
     crew
         Who encodes and predicts: this process, or the workers of
         :func:`vortex_model.cluster.crew_at`. The bytes are the same.
@@ -100,6 +107,19 @@ def finetune(
         require_tunable(network)
         full = {"mode": mode, "minutes": minutes, "weights": network.parameters["weights"]}
     base, head = ("texture", 0.2) if full else (encoder, 0.5)
+    if coarse_first and _looks_first(study, base):
+        first = finetune(
+            study,
+            sections=names,
+            panel=panel,
+            predictor=predictor,
+            encoder=COARSE,
+            rank=rank,
+            progress=part(progress, 0.0, FIRST_PART),
+            crew=crew,
+        )
+        progress(FIRST_PART, FirstPicture("a first picture is there; the fine one follows", first))
+        progress = part(progress, FIRST_PART, 1.0)
     features = study_features(study, base, part(progress, 0.0, head), crew)
     if full and features is None:
         raise VortexError(f"{study.name} has no morphology to tune an encoder on. Use mode fast.")
@@ -182,6 +202,13 @@ def finetune(
     name = Prediction.write(study, provenance, record)
     progress(1.0, "the prediction is ready")
     return name
+
+
+def _looks_first(study: Study, encoder: str) -> bool:
+    """Whether a coarse look is to come first: nothing to see yet, and long until there is."""
+    if study.current_prediction is not None or not study.has_morphology:
+        return False
+    return encoder != COARSE and worth_a_first_look(study, encoder)
 
 
 def _contents(study: Study) -> str:

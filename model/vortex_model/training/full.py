@@ -32,7 +32,7 @@ from vortex_model.training.model import learn_basis
 from vortex_model.training.samples import Sample
 from vortex_model.training.trunks import make_trunk
 
-CODE = 2
+CODE = 3
 LEAST_SPOTS = 20
 WEIGHTS = "weights.safetensors"
 
