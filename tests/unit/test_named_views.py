@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import zarr
 
-from vortex_model import study as stores
+from vortex_model import pen as pens
 from vortex_model.errors import StudyError, VortexError
 from vortex_model.study import Study, StudyInfo
 from vortex_viewer.state import ViewState
@@ -62,6 +62,6 @@ def test_a_study_that_cannot_be_written_says_so(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(stores, "FileLock", ReadOnly)
+    monkeypatch.setattr(pens, "FileLock", ReadOnly)
     with pytest.raises(StudyError, match="cannot be written: Read-only"):
         keep_view(study, "edge", ViewState())
