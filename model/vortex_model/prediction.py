@@ -17,7 +17,7 @@ import xarray as xr
 import zarr
 
 from vortex_model.chunks import ChunkCache
-from vortex_model.errors import StudyError, UnknownNameError, VortexError
+from vortex_model.errors import StudyError, VortexError
 from vortex_model.expression import UNITS
 from vortex_model.factors import (
     CHUNK,
@@ -28,6 +28,7 @@ from vortex_model.factors import (
     write_levels,
 )
 from vortex_model.gene_cache import GeneCache
+from vortex_model.gene_sums import Genes, GeneSum, GeneSums
 from vortex_model.grid import Grid
 from vortex_model.study import Provenance, Study
 from vortex_model.trust import (
@@ -41,8 +42,6 @@ from vortex_model.trust import (
 SAMPLE = 1 << 18
 """A gene's range and histogram are those of so many tokens."""
 Floats = npt.NDArray[np.floating[Any]]
-Genes = str | Mapping[str, float]
-"""A gene's name, or a weighted sum of genes, such as ``{"KRT8": 1, "VIM": -1}``."""
 
 _OLD = (
     "This prediction has no {}: it was made before they were worked out, or from too few spots. "
@@ -104,7 +103,7 @@ class Prediction:
         self.loadings: Floats = np.asarray(cast("zarr.Array[Any]", group["loadings"])[:])
         self._sampled: Floats | None = None
         self._masks: dict[int, npt.NDArray[np.bool_]] = {}
-        self._position = {g.casefold(): i for i, g in enumerate(self.genes.index)}
+        self._sums = GeneSums(self.genes, self.loadings)
         self._group = group
         self._trust = read_trust(group)
 
@@ -178,10 +177,7 @@ class Prediction:
         UnknownNameError
             When it was not predicted; near names are suggested.
         """
-        try:
-            return str(self.genes.index[self._position[gene.casefold()]])
-        except KeyError:
-            raise UnknownNameError("gene", gene, list(self.genes.index)) from None
+        return self._sums.resolve(gene)
 
     def gene(self, name: str) -> xr.DataArray:
         """Expression of one gene as a volume.
@@ -198,7 +194,7 @@ class Prediction:
             When the gene was not predicted.
         """
         name = self.resolve(name)
-        volume = self.cache.get(f"{self.id}/{name}", lambda: self._combine({name: 1.0}))
+        volume = self.cache.get(f"{self.id}/{name}", lambda: self._combine(self._sums.of(name)))
         row = self.genes.loc[name]
         return self._dataarray(
             volume, name, {"long_name": name, "reliability": _finite(row["reliability"])}
@@ -214,10 +210,8 @@ class Prediction:
         VortexError
             When no gene is given, or a weight is not a finite number.
         """
-        resolved = self._resolved(weights)
-        label = _label(resolved)
-        volume = self._combine(resolved)
-        return self._dataarray(volume, label, {"long_name": label})
+        wanted = self._sums.of(weights)
+        return self._dataarray(self._combine(wanted), wanted.label, {"long_name": wanted.label})
 
     def part(
         self, genes: Genes, start: Sequence[int], stop: Sequence[int], level: int = 0
@@ -240,7 +234,7 @@ class Prediction:
             raise VortexError(
                 f"A box from {tuple(start)} to {tuple(stop)} is not within the lattice, {shape}."
             )
-        return self._combine(self._resolved(genes), level, tuple(start), tuple(stop))
+        return self._combine(self._sums.of(genes), level, tuple(start), tuple(stop))
 
     def at(self, genes: Genes, points_um: npt.ArrayLike) -> Floats:
         """Genes at points (x, y, z), (n, 3): (n,) float32, nan where there is no tissue.
@@ -251,15 +245,15 @@ class Prediction:
             When a gene was not predicted.
         """
         index, known = self._tokens(points_um)
-        mean, weight = self._weighed(self._resolved(genes))
+        wanted = self._sums.of(genes)
         out = np.full(len(index), np.nan, dtype=np.float32)
-        out[known] = mean + self._levels[0].factors.at(index[known]) @ weight
+        out[known] = wanted.mean + self._levels[0].factors.at(index[known]) @ wanted.weight
         return out
 
     def deviation_at(self, genes: Genes, points_um: npt.ArrayLike) -> Floats:
         """Predictive standard deviation of genes at points, as :meth:`at` gives the values."""
         index, known = self._tokens(points_um)
-        _, weight = self._weighed(self._resolved(genes))
+        weight = self._sums.of(genes).weight
         spread = self._spread.at(index[known])
         variance = (spread if self._spread_is_squared else spread**2) @ weight**2
         out = np.full(len(index), np.nan, dtype=np.float32)
@@ -278,8 +272,8 @@ class Prediction:
                 tokens = tokens[(places * (len(tokens) / SAMPLE)).astype(np.int64)]
             index = np.column_stack(np.unravel_index(tokens, self.grid.shape))
             self._sampled = self._levels[0].factors.at(index)
-        mean, weight = self._weighed(self._resolved(genes))
-        return np.asarray(mean + self._sampled @ weight, dtype=np.float32)
+        wanted = self._sums.of(genes)
+        return np.asarray(wanted.mean + self._sampled @ wanted.weight, dtype=np.float32)
 
     def uncertainty(self, genes: Genes) -> xr.DataArray:
         """Predictive standard deviation of genes, (z, y, x), nan outside tissue.
@@ -287,16 +281,16 @@ class Prediction:
         The factors are independent, so their variances add with the squares of the sum's own
         loadings: genes that share a factor are counted together.
         """
-        resolved = self._resolved(genes)
-        weight = self._weighed(resolved)[1] ** 2
+        wanted = self._sums.of(genes)
+        weight = wanted.weight**2
         volume = np.full(self.grid.shape, np.nan, dtype=np.float32)
         for z in range(0, self.grid.shape[0], CHUNK):
             planes = slice(z, min(z + CHUNK, self.grid.shape[0]))
             spread = self.variance_at((z, 0, 0), (planes.stop, *self.grid.shape[1:]))
             volume[planes] = np.sqrt(np.maximum(np.tensordot(weight, spread, axes=1), 0.0))
         volume[~self.mask] = np.nan
-        label = _label(resolved)
-        return self._dataarray(volume, label, {"long_name": f"standard deviation of {label}"})
+        name = f"standard deviation of {wanted.label}"
+        return self._dataarray(volume, wanted.label, {"long_name": name})
 
     def profile(self, points_um: npt.ArrayLike) -> pd.DataFrame:
         """All genes at some points (x, y, z): a row a point, nan where there is no tissue."""
@@ -339,7 +333,7 @@ class Prediction:
         name = self.resolve(name)
         found = self._calibration()
         found.quantile(level)
-        where = np.array([self._position[name.casefold()]])
+        where = np.array([self._sums.position(name)])
         mean, spread = self.gene(name).to_numpy(), self.uncertainty(name).to_numpy()
         bounds = [np.full(self.grid.shape, np.nan, dtype=np.float32) for _ in range(2)]
         inside = self.mask
@@ -467,39 +461,17 @@ class Prediction:
         index = self.grid.nearest(points_um)
         return index, self.grid.contains(points_um) & self.mask[tuple(index.T)]
 
-    def _resolved(self, genes: Genes) -> dict[str, float]:
-        """Each gene as the table spells it, with its weight."""
-        if isinstance(genes, str):
-            return {self.resolve(genes): 1.0}
-        if not genes:
-            raise VortexError("A score needs at least one gene, such as {'KRT8': 1, 'VIM': -1}.")
-        resolved: dict[str, float] = {}
-        for gene, weight in genes.items():
-            if not np.isfinite(weight):
-                raise VortexError(f"The weight of {gene} is {weight}; give a finite number.")
-            name = self.resolve(gene)
-            resolved[name] = resolved.get(name, 0.0) + float(weight)
-        return resolved
-
-    def _weighed(self, weights: Mapping[str, float]) -> tuple[np.float32, Floats]:
-        """A weighted sum's mean, and its weight of each factor, (k,)."""
-        positions = [self._position[g.casefold()] for g in weights]
-        values = np.fromiter(weights.values(), dtype=np.float32)
-        mean = np.float32(self.genes["mean"].to_numpy()[positions] @ values)
-        return mean, self.loadings[:, positions] @ values
-
     def _combine(
         self,
-        weights: Mapping[str, float],
+        wanted: GeneSum,
         level: int = 0,
         start: Sequence[int] | None = None,
         stop: Sequence[int] | None = None,
     ) -> Floats:
         start = start or (0, 0, 0)
         stop = stop or self._levels[level].grid.shape
-        mean, weight = self._weighed(weights)
-        volume = self._levels[level].factors.product(weight, start, stop)
-        volume += mean
+        volume = self._levels[level].factors.product(wanted.weight, start, stop)
+        volume += wanted.mean
         inside = self.mask_at(level)[tuple(map(slice, start, stop))]
         np.copyto(volume, np.nan, where=~inside)
         return volume
@@ -512,13 +484,6 @@ class Prediction:
         return xr.DataArray(
             volume, dims=("z", "y", "x"), coords=coords, name=name, attrs={"units": UNITS, **attrs}
         )
-
-
-def _label(weights: Mapping[str, float]) -> str:
-    """A gene's name, or a weighted sum in words."""
-    if list(weights.values()) == [1.0]:
-        return next(iter(weights))
-    return " ".join(f"{w:+g} {g}" for g, w in weights.items())
 
 
 def _finite(value: Any) -> float | None:
