@@ -16,11 +16,14 @@ quantiles over genes. Made by `make accuracy`. What phantoms truly express is in
 [phantom.md](phantom.md).
 
 How the defaults were chosen: by blocked cross-validation and left-out pairs among C2, C3 and C4;
-about 25 configurations were also scored with the test cells in view, so that differences under
+about 125 configurations were also scored with the test cells in view, so that differences under
 .01 mean nothing. Without effect, or worse: affine over rigid poses, B-splines, Macenko's stain
 vectors, minimum/maximum autocorrelation factors of the features, other ladders of spatial lengths,
 Matern kernels, ranks of 6 to 64, genes of unit variance, priors that tie components' weights,
-three scales of visual words.
+three scales of visual words, principal components of the features (16 to 100) and whitened ones,
+features clipped, squashed or turned into ranks, other formulas of the counts' noise, decoding by
+ridge from left-out scores, products of the kernels of features and place, components of square
+roots (.363 on the pairs to choose by, with log1p .384) or of Pearson residuals (.327).
 """
 
 TRUST = """Intervals: residuals of spatial blocks that were held out, divided by the predictor's
@@ -50,6 +53,21 @@ mean of two networks' features; weights by group of features found by marginal l
 weights of a family (2 to 20 times); the mean of predictions by texture and by learned features;
 whitening within a group, which helps hand-made features a little (.385 against .382, C4 to C3) and
 hurts learned ones.
+
+What the default's last four parts brought, by texture, one after the other: mean of C2 to C3 and C4
+and C3 to C2 and C4 (to choose by); C4 to C3, C5, C2; three sections to C5.
+
+| part | to choose by | C4 to C3, C5, C2 | three to C5 |
+| --- | --- | --- | --- |
+| before | .379 | .382, .361, .345 | .389 |
+| components weighted by the spots' counts | .382 | .389, .365, .346 | .388 |
+| RBFs of three lengths in place of one | .384 | .392, .367, .351 | .390 |
+| components from the 500 most variable genes beside the panel's | .385 | .393, .366, .353 | .396 |
+| place within a section; from two of C2, C3, C4 to the third, .408 before | .414 | | .402 |
+
+The last one, of a length of three spot pitches, cost nothing on phantoms, whose sections have
+nothing of their own (within .0006 over six fits); of one pitch it cost up to .006. Weights were
+learned on all spots here; fine-tuning learns them on 300.
 """
 
 

@@ -43,7 +43,8 @@ volume:
   path: volume.ome.tif
   channels: [{name: nuclei, role: nuclear}, {name: cytoplasm, role: cytoplasm}]
 sections:
-  - {name: S1, format: h5ad, path: section.h5ad, spatial: spatial, spot_diameter_um: 55}
+  - {name: S1, format: h5ad, path: section.h5ad, spatial: spatial, um_per_pixel: 1,
+     spot_diameter_um: 55}
 """
 DRAWN = "() => document.body.dataset.drawn && !document.body.dataset.busy"
 

@@ -37,7 +37,7 @@ class KnownEncoder(TimmEncoder):
         Whether to fetch them from the hub where there are none.
     um_per_pixel
         By default what the model was trained on.
-    tile, planes, context_um, precision, pooling, model_args
+    tile, planes, context_um, precision, pooling, backend, model_args
         As :class:`~vortex_model.encoders.timm_vit.TimmEncoder`.
 
     Raises
@@ -58,12 +58,13 @@ class KnownEncoder(TimmEncoder):
         context_um: Sequence[float] = (200.0,),
         precision: str = "float32",
         pooling: str = "patches",
+        backend: str = "torch",
         model_args: Mapping[str, Any] | None = None,
     ) -> None:
         place = find(row, checkpoint, download)
         um = row.um_per_pixel if um_per_pixel is None else um_per_pixel
         weights = load_known(row, place, dict(model_args or {}))
-        self._set_up(row.name, weights, um, tile, planes, context_um, precision, pooling)
+        self._set_up(row.name, weights, um, tile, planes, context_um, precision, pooling, backend)
 
 
 OPTIONS = tuple(n for n in inspect.signature(KnownEncoder).parameters if n != "row")

@@ -8,6 +8,7 @@ isotropic, and gradients enter by the eigenvalues of their structure tensor only
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,15 @@ class TextureEncoder:
 
 
 class CoarseEncoder(TextureEncoder):
-    """A first look, in a small part of the time: texture of voxels four times as wide."""
+    """A first look, in a small part of the time: maps of voxels four times as wide, no words."""
 
     name = "coarse"
     spacing_um = 4 * TextureEncoder.spacing_um
     wider = 2
+
+    def prepare(self, subject: Subject) -> TextureEncoding:
+        """Choose the scales; words of such voxels would take longest to learn and say least."""
+        return TextureEncoding(subject, words=False)
 
 
 class TextureEncoding:
@@ -53,11 +58,11 @@ class TextureEncoding:
 
     threads = True
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, *, words: bool = True) -> None:
         self._planar = subject.planar
         self._maps = Maps(subject)
         self._windows = Windows(subject.token_um, windows_um(subject.token_um), subject.planar)
-        self._words = Dictionary(subject)
+        self._words = Dictionary(subject if words else replace(subject, source=None))
         z, y, x = self._maps.halo_um
         self.halo_um = (z, max(y, self._words.halo_um), max(x, self._words.halo_um))
         self.context_um = self._windows.reach_um(subject.token_um)
