@@ -50,7 +50,7 @@ class CoarseEncoder(TextureEncoder):
 
     def prepare(self, subject: Subject) -> TextureEncoding:
         """Choose the scales; words of such voxels would take longest to learn and say least."""
-        return TextureEncoding(subject, words=False)
+        return TextureEncoding(subject, with_words=False)
 
 
 class TextureEncoding:
@@ -58,11 +58,11 @@ class TextureEncoding:
 
     threads = True
 
-    def __init__(self, subject: Subject, *, words: bool = True) -> None:
+    def __init__(self, subject: Subject, *, with_words: bool = True) -> None:
         self._planar = subject.planar
         self._maps = Maps(subject)
         self._windows = Windows(subject.token_um, windows_um(subject.token_um), subject.planar)
-        self._words = Dictionary(subject if words else replace(subject, source=None))
+        self._words = Dictionary(subject if with_words else replace(subject, source=None))
         z, y, x = self._maps.halo_um
         self.halo_um = (z, max(y, self._words.halo_um), max(x, self._words.halo_um))
         self.context_um = self._windows.reach_um(subject.token_um)
