@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
-EXTRAS := dev,cluster,spatialdata,train,movie,parquet
+EXTRAS := dev,cluster,spatialdata,train,movie,parquet,openvino
 
 .PHONY: help install serve test system check unit browser format bench accuracy constraints clean
 

@@ -114,7 +114,7 @@ class TimmEncoder:
         pooling: str,
         backend: str,
     ) -> None:
-        from vortex_model.encoders.backends import Compiled, check
+        from vortex_model.encoders.backends import Compiled, at_size, check
 
         if not um_per_pixel > 0:
             raise VortexError(f"um_per_pixel must be above 0, not {um_per_pixel}.")
@@ -128,9 +128,6 @@ class TimmEncoder:
         if any(not w > 0 for w in context_um):
             raise VortexError(f"context_um holds widths above 0 um, not {list(context_um)}.")
         self.weights = weights
-        self.compiled = (
-            Compiled(weights.model, _features, precision) if backend == "openvino" else None
-        )
         patch = weights.patch
         doubled = pooling == "patches" and weights.input_size < SMALL_INPUT
         side = (tile or weights.input_size * (2 if doubled else 1)) // patch * patch
@@ -143,6 +140,9 @@ class TimmEncoder:
         self.name = name
         self.spacing_um = float(um_per_pixel)
         self.tile, self.planes, self.precision = side, planes, precision
+        self.compiled = None
+        if backend == "openvino":
+            self.compiled = Compiled(at_size(weights.model, side), _features, precision)
         self.pooling = pooling
         self.windows_um = tuple(float(w) for w in context_um)
         self.origin: Mapping[str, str] = weights.origin
