@@ -18,6 +18,8 @@ WEAKEST = np.log(1e-4)
 STRONGEST = np.log(1e2)
 LONGEST_STEP = 2.0
 JITTER = 1e-6
+ENOUGH = 0.01
+"""A step that adds less to the log likelihood is the last: data cannot tell such weights apart."""
 
 
 def factorise(matrix: Floats) -> Floats:
@@ -122,7 +124,7 @@ def learn_weights(
         if gain > 0:
             here, (value, slope, bend) = there, trial
             damping = max(damping / 5, 1e-3)
-            if gain < 1e-3:
+            if gain < ENOUGH:
                 break
         else:
             damping *= 6

@@ -14,7 +14,7 @@ from vortex_model.expression import (
     Basis,
     Measured,
     fit_basis,
-    most_variable,
+    highest,
     normalise,
     variability,
 )
@@ -105,17 +105,19 @@ def learn_basis(
     told = 1.0 / relative_noise(measured.totals)
     if weight is not None:
         told *= weight
-    names = most_variable(measured, BASIS_GENES, among=genes)
-    names += [g for g in most_variable(measured, BESIDE) if g not in set(names)]
+    varies = variability(measured)
+    own = varies[_columns(measured, genes)]
+    if not (own > 0).any():
+        raise VortexError(
+            f"None of the {len(genes)} genes varies between the {len(measured.totals)} measured spots; "
+            "there is nothing to learn. Choose other genes or sections."
+        )
+    names = [genes[int(i)] for i in np.argsort(-own, kind="stable")[:BASIS_GENES]]
+    names += [g for g in highest(measured, varies, BESIDE) if g not in set(names)]
     dense = np.asarray(_normalised(measured, names).toarray())
     limit = noise_rank(dense, measured.section) if rank is None else rank
     _, scores = fit_basis(dense, measured.section, names, limit, told)
     matrix = _normalised(measured, genes)
-    if not (variability(measured)[_columns(measured, genes)] > 0).any():
-        raise VortexError(
-            f"None of the {len(genes)} genes varies between the {len(dense)} measured spots; "
-            "there is nothing to learn. Choose other genes or sections."
-        )
     weighted = told[:, None] * scores
     product = np.asarray((matrix.T @ weighted).T)
     for number in np.unique(measured.section):  # genes are centred by section, and stay sparse
