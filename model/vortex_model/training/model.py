@@ -109,8 +109,8 @@ def learn_basis(
     own = varies[_columns(measured, genes)]
     if not (own > 0).any():
         raise VortexError(
-            f"None of the {len(genes)} genes varies between the {len(measured.totals)} measured spots; "
-            "there is nothing to learn. Choose other genes or sections."
+            f"None of the {len(genes)} genes varies between the {len(measured.totals)} measured "
+            "spots; there is nothing to learn. Choose other genes or sections."
         )
     names = [genes[int(i)] for i in np.argsort(-own, kind="stable")[:BASIS_GENES]]
     names += [g for g in highest(measured, varies, BESIDE) if g not in set(names)]
