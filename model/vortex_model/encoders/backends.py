@@ -122,7 +122,8 @@ class Compiled:
         try:
             with warnings.catch_warnings():  # of torch's tracing: the shape is meant to be fixed
                 warnings.simplefilter("ignore")
-                model = openvino.convert_model(traced, example_input=given)
+                graph = torch.jit.trace(traced, given, check_trace=False)
+                model = openvino.convert_model(graph, example_input=given)
             model.reshape(list(example.shape))
             compiled = openvino.Core().compile_model(
                 model,
