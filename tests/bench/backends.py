@@ -28,6 +28,7 @@ from rows import machine
 from safetensors.torch import save_file
 
 from vortex_model.encoders import Subject, create
+from vortex_model.encoders.backends import at_size
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel
 from vortex_model.torchvision_shim import import_torchvision
@@ -64,7 +65,7 @@ def plane(work: Path, side: int) -> tuple[dict[str, Run], Any, torch.Tensor]:
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = weights.model
+            self.model = at_size(weights.model, side)
 
         def forward(self, given: torch.Tensor) -> torch.Tensor:
             return self.model.forward_features(given)[:, weights.prefix :]

@@ -122,7 +122,9 @@ class Compiled:
         try:
             with warnings.catch_warnings():  # of torch's tracing: the shape is meant to be fixed
                 warnings.simplefilter("ignore")
-                graph = torch.jit.trace(traced, given, check_trace=False)
+                graph: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
+                    traced, given, check_trace=False
+                )
                 model = openvino.convert_model(graph, example_input=given)
             model.reshape(list(example.shape))
             compiled = openvino.Core().compile_model(
