@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/bench/bench.py [SECTION...]
 
-Sections: store, http, kriging, size, workers, network, page, export; all when none is named.
-Peak memory has a page of its own: tests/bench/memory.py.
+Sections: store, http, kriging, size, memory, workers, network, page, clicks, export; all when none
+is named. Peak memory is measured by tests/bench/memory.py, an hour; here its rows are put together.
 ``--small --out FOLDER`` tries on little data whether the browser's rows work.
 """
 
@@ -19,7 +19,9 @@ from pathlib import Path
 
 from rows import ROOT, write
 
-SECTIONS = ("store", "http", "kriging", "size", "workers", "network", "page", "clicks", "export")
+SECTIONS = (
+    "store", "http", "kriging", "size", "memory", "workers", "network", "page", "clicks", "export",
+)  # fmt: skip
 
 
 def say(text: str) -> None:

@@ -16,7 +16,7 @@ from vortex_model.features import compute_features
 from vortex_model.study import Study
 from vortex_viewer.demo import make_demo
 
-SIZE = "160,320,320"
+SIZE = "192,448,448"
 
 
 def seconds(study: Path, place: Path, workers: int) -> float:
