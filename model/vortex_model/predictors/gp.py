@@ -80,7 +80,7 @@ class GaussianProcess:
         features: bool = True,
         place: bool = True,
         max_learn: int = 300,
-        max_exact: int = 5000,
+        max_exact: int = 4000,
         inducing: int = 1500,
     ) -> None:
         if not (features or place):
