@@ -238,14 +238,17 @@ class _Coarser:
         self._fine, self._coarse, self._step, self._labels = fine, coarse, step, labels
 
     def write(self, band: Band) -> None:
-        """Make one band."""
+        """Make one band, shard by shard: of a wide image it is too much to hold at once."""
         c, z0, y0 = band
-        _, nz, ny, _ = self._coarse.shape
+        _, nz, ny, nx = self._coarse.shape
         z1, y1 = min(z0 + CHUNK, nz), min(y0 + SHARD, ny)
         sz, sy, sx = self._step
-        values = np.asarray(self._fine[c, z0 * sz : z1 * sz, y0 * sy : y1 * sy, :])
-        made = values[::sz, ::sy, ::sx] if self._labels else block_mean(values, self._step)
-        self._coarse[c, z0:z1, y0:y1, :] = made
+        for x0 in range(0, nx, SHARD):
+            x1 = min(x0 + SHARD, nx)
+            box = (slice(z0 * sz, z1 * sz), slice(y0 * sy, y1 * sy), slice(x0 * sx, x1 * sx))
+            values = np.asarray(self._fine[(c, *box)])
+            made = values[::sz, ::sy, ::sx] if self._labels else block_mean(values, self._step)
+            self._coarse[c, z0:z1, y0:y1, x0:x1] = made
 
 
 def _coarsen(level: _Coarser, band: Band) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import anndata
 import numpy as np
@@ -70,6 +71,21 @@ def test_coarser_levels_are_block_means_at_the_right_place(study):
     want = fine.array[0].reshape(70, 75, 2, 65, 2).mean(axis=(2, 4))
     assert np.abs(coarse.array[0] - want).max() <= 0.5
     assert coarse.grid.bounds_um == pytest.approx(np.asarray(fine.grid.bounds_um))
+
+
+def test_a_wide_image_is_coarsened_as_a_whole(tmp_path):
+    """It is made shard by shard: their seams show nowhere, nor does a cut last block."""
+    wide = source((5, 40, 1201), channels=1)
+    with Study.create(tmp_path / "wide.zarr", StudyInfo("w", "other")) as made:
+        made.write_morphology(wide)
+    levels = Study.open(made.path).morphology.levels
+    for fine, coarse in pairwise(levels):
+        values, told = (np.asarray(level.array[0]) for level in (fine, coarse))
+        step = [
+            round(c / f) for c, f in zip(coarse.grid.spacing_um, fine.grid.spacing_um, strict=True)
+        ]
+        assert np.array_equal(told, block_mean(values, step))
+    assert levels[1].array.shape[-1] > 512
 
 
 def test_planes_of_serial_sections_are_never_merged(tmp_path):
