@@ -76,9 +76,9 @@ def test_coarser_levels_are_block_means_at_the_right_place(study):
 def test_a_wide_image_is_coarsened_as_a_whole(tmp_path):
     """It is made shard by shard: their seams show nowhere, nor does a cut last block."""
     wide = source((5, 40, 1201), channels=1)
-    with Study.create(tmp_path / "wide.zarr", StudyInfo("w", "other")) as made:
+    with Study.create(tmp_path / "w.zarr", StudyInfo("w", modality="light-sheet")) as made:
         made.write_morphology(wide)
-    levels = Study.open(made.path).morphology.levels
+    levels = Study.open(tmp_path / "w.zarr").morphology.levels
     for fine, coarse in pairwise(levels):
         values, told = (np.asarray(level.array[0]) for level in (fine, coarse))
         step = [
