@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,7 @@ def rows(work: Path) -> list[Row]:
     stored = sum(p.stat().st_size for p in (study.path / "predictions").rglob("*") if p.is_file())
     full = GENES * 2 * float(np.prod(SHAPE))
     point = prediction.grid.to_points([[64, 80, 80]])
-    profile = median_s(lambda: Prediction.load(study, name).profile(point))
-    cold = median_s(lambda: Prediction.load(study, name).mask)
+    profile = float(np.median([first_profile(study, name, point) for _ in range(9)]))
     command = f"{BENCH} store"
     size = " x ".join(str(n) for n in SHAPE)
     kind = factors.dtype.name
@@ -46,6 +46,15 @@ def rows(work: Path) -> list[Row]:
             command, f"variance, coarser levels and loadings included; {size} tokens"),
         Row("largest rounding error of a gene, over its deviation", prediction.rounding, 0.01,
             "at most", "", command, f"{kind} codes; takes {prediction.rounding**2 / 2:.0e} off r"),
-        Row("all genes at a place, the first time", (profile - cold) * 1e3, 100.0, "at most", "ms",
+        Row("all genes at a place, the first time", profile * 1e3, 100.0, "at most", "ms",
             command, "one chunk read and decoded; a layout by voxel would save less than this"),
     ]  # fmt: skip
+
+
+def first_profile(study: Study, name: str, point: np.ndarray) -> float:
+    """Seconds for all genes at a place of a prediction that was just opened."""
+    prediction = Prediction.load(study, name)
+    prediction.mask  # noqa: B018 -- read once, whatever is asked for
+    start = time.perf_counter()
+    prediction.profile(point)
+    return time.perf_counter() - start
