@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 SCHEMAS = {
     "torchvision::nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -37,3 +38,16 @@ def import_torchvision() -> None:
     for name, schema in SCHEMAS.items():
         torch.library.define(name, schema)
     importlib.import_module("torchvision")
+
+
+class WithTimm:
+    """Something of timm's modules: a worker that unpickles it imports torchvision first."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is made first, then its state, which may name timm."""
+        return _ready, (type(self),), self.__dict__
+
+
+def _ready(kind: type[WithTimm]) -> WithTimm:
+    import_torchvision()
+    return kind.__new__(kind)

@@ -141,6 +141,17 @@ def test_workers_and_torch_find_the_network_as_it_was(volume_weights: str) -> No
     assert window.grad is not None
 
 
+@pytest.mark.parametrize("backend", ["torch", pytest.param("openvino", marks=needs_openvino)])
+def test_a_worker_that_has_imported_nothing_can_read_it(
+    volume_weights: str, tmp_path: Path, backend: str
+) -> None:
+    encoder = create(volume_weights, precision="float32", backend=backend)
+    (tmp_path / "encoder").write_bytes(pickle.dumps(encoder))
+    script = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))"
+    run = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "encoder")]
+    subprocess.run(run, check=True)
+
+
 @needs_openvino
 def test_inputs_of_a_batch_do_not_touch_each_other(volume_weights: str) -> None:
     run = create(volume_weights, precision="bfloat16", backend="openvino").compiled

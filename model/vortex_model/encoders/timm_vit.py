@@ -19,6 +19,7 @@ from vortex_model.encoders.pooling import Pool, Windows
 from vortex_model.encoders.timm_weights import Weights, load
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
+from vortex_model.torchvision_shim import WithTimm
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ PRECISIONS = ("float32", "bfloat16")
 POOLINGS = ("patches", "tile")
 
 
-class TimmEncoder:
+class TimmEncoder(WithTimm):
     """A timm vision transformer with weights of the user's.
 
     Parameters

@@ -21,6 +21,7 @@ from vortex_model.encoders.pixels import area_matrix
 from vortex_model.encoders.pooling import Windows
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.grid import Grid
+from vortex_model.torchvision_shim import WithTimm
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ COARSE = 2.0
 """Voxels more than so many times as coarse as the network's are taken as they are."""
 
 
-class VortexEncoder:
+class VortexEncoder(WithTimm):
     """A pretrained 3D vision transformer.
 
     Parameters
