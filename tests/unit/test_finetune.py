@@ -194,6 +194,17 @@ def test_a_small_panel_is_told_by_the_other_genes_too(monkeypatch):
     assert with_others > alone + 0.1
 
 
+def test_components_of_some_spots_serve_all(monkeypatch):
+    measured, truth = made_up(np.full(120, 900))
+    genes = list(measured.genes)
+    whole = fidelity(*learn_basis(measured, genes, 2), truth, measured)
+    monkeypatch.setattr("vortex_model.training.model.BASIS_SPOTS", 60)
+    basis, scores = learn_basis(measured, genes, 2)
+    assert scores.shape == (120, 2)
+    assert np.allclose(scores.mean(axis=0), 0, atol=1e-9)
+    assert fidelity(basis, scores, truth, measured) > whole - 0.03
+
+
 def test_components_come_from_the_spots_with_many_counts(monkeypatch):
     deep = np.arange(120) % 3 == 0
     measured, truth = made_up(np.where(deep, 6000, 150))

@@ -23,6 +23,7 @@ from vortex_model.progress import Progress, silent
 from vortex_model.training.samples import Sample, stacked
 
 BASIS_GENES, BESIDE = 2000, 500
+BASIS_SPOTS = 20_000
 MIN_RANK, MAX_RANK = 4, 20
 Maker = Callable[[], Predictor]
 
@@ -86,7 +87,8 @@ def learn_basis(
 
     Components come from the panel's ``BASIS_GENES`` most variable genes and from the ``BESIDE``
     most variable genes of all, which say what the panel's own noise hides; a spot has the more to
-    say the less noise its counts leave. Every gene of the panel is then regressed on the scores.
+    say the less noise its counts leave, and at most ``BASIS_SPOTS`` say it. Every gene of the panel
+    is then regressed on the scores.
 
     Parameters
     ----------
@@ -106,17 +108,25 @@ def learn_basis(
     if weight is not None:
         told *= weight
     varies = variability(measured)
-    own = varies[_columns(measured, genes)]
-    if not (own > 0).any():
+    spread = varies[_columns(measured, genes)]
+    if not (spread > 0).any():
         raise VortexError(
             f"None of the {len(genes)} genes varies between the {len(measured.totals)} measured "
             "spots; there is nothing to learn. Choose other genes or sections."
         )
-    names = [genes[int(i)] for i in np.argsort(-own, kind="stable")[:BASIS_GENES]]
-    names += [g for g in highest(measured, varies, BESIDE) if g not in set(names)]
-    dense = np.asarray(_normalised(measured, names).toarray())
-    limit = noise_rank(dense, measured.section) if rank is None else rank
-    _, scores = fit_basis(dense, measured.section, names, limit, told)
+    names = [genes[int(i)] for i in np.argsort(-spread, kind="stable")[:BASIS_GENES]]
+    known = set(names)
+    names += [g for g in highest(measured, varies, BESIDE) if g not in known]
+    seen = _normalised(measured, names)
+    # spread over the sections: of more spots, dense, memory would grow without end
+    some = np.linspace(0, len(told) - 1, min(len(told), BASIS_SPOTS)).round().astype(np.int64)
+    dense, section = np.asarray(seen[some].toarray()), measured.section[some]
+    limit = noise_rank(dense, section) if rank is None else rank
+    components, _ = fit_basis(dense, section, names, limit, told[some])
+    scores = np.asarray(seen @ components.loadings.T)
+    for number in np.unique(measured.section):
+        own = measured.section == number
+        scores[own] -= scores[own].mean(axis=0)
     matrix = _normalised(measured, genes)
     weighted = told[:, None] * scores
     product = np.asarray((matrix.T @ weighted).T)
