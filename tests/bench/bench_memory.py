@@ -28,7 +28,7 @@ def rows(work: Path) -> list[Row]:
     return [
         Row(f"peak memory, import to page, {size}", peak[study][0] / 1024, 3.0, "at most", "GiB",
             COMMAND, peak[study][1])
-        for size, study in (("264 M voxels", BLOCK), ("7.8 G voxels", GIGA))
+        for size, study in (("264 M voxels", BLOCK), ("7.8 G voxels by coarse", GIGA))
     ] + [
         Row("... the larger over the smaller", peak[GIGA][0] / peak[BLOCK][0], 1.2, "at most", "",
             COMMAND)

@@ -104,16 +104,8 @@ class GaussianProcess:
         """Names of the columns of :attr:`weights`."""
         return (*self._fitted().names, "noise")
 
-    def fit(
-        self, training: Training, progress: Progress = silent, start: Floats | None = None
-    ) -> None:
-        """Learn weights and anchors.
-
-        Parameters
-        ----------
-        start
-            Weights of an earlier fit on nearly the same spots, to begin from.
-        """
+    def fit(self, training: Training, progress: Progress = silent) -> None:
+        """Learn weights and anchors."""
         check_training(training, self.name, needs_features=not self._place)
         kernels = Kernels.between(
             training.places,
@@ -128,10 +120,7 @@ class GaussianProcess:
         weights = []
         for c in range(count):
             progress(0.6 * c / count, f"learning component {c + 1} of {count}")
-            begin = None if start is None or c >= len(start) else start[c]
-            if begin is not None and len(begin) != len(gram) + 1:
-                begin = None
-            weights.append(learn_weights(gram, noise[some], training.scores[some, c], begin))
+            weights.append(learn_weights(gram, noise[some], training.scores[some, c]))
         self._weights, self._local, self._posteriors = np.array(weights), None, []
         if len(training) > self._max_exact and not kernels.has_features:
             self._kernels, self._noise = kernels, noise

@@ -75,9 +75,7 @@ class Objective:
         return value, slope, bend * np.outer(weights, weights)
 
 
-def learn_weights(
-    gram: Floats, noise: Floats, scores: Floats, start: Floats | None = None, steps: int = 30
-) -> Floats:
+def learn_weights(gram: Floats, noise: Floats, scores: Floats, steps: int = 30) -> Floats:
     """Weights of the kernels and of the noise that make one component's scores most likely.
 
     Damped Newton steps (Levenberg-Marquardt) on the log weights; each lowers the objective, or
@@ -89,8 +87,6 @@ def learn_weights(
         As for :class:`Objective`.
     scores
         One component, (n,).
-    start
-        Weights to begin from, (kernels + 1,).
     steps
         At most so many factorisations.
 
@@ -104,8 +100,7 @@ def learn_weights(
     if power <= 0:
         return np.append(np.full(kernels, np.exp(WEAKEST)), 1.0)
     objective = Objective(gram, noise, scores / np.sqrt(power))
-    first = np.append(np.full(kernels, 0.5 / kernels), 0.5) if start is None else start / power
-    here = np.clip(np.log(np.maximum(first, 1e-12)), WEAKEST, STRONGEST)
+    here = np.log(np.append(np.full(kernels, 0.5 / kernels), 0.5))
     value, slope, bend = objective(here)
     damping = 1.0
     for _ in range(steps - 1):
