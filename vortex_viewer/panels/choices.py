@@ -12,7 +12,7 @@ from vortex_model.study import Study
 from vortex_model.training.versions import compare, summary, versions
 from vortex_viewer.scene.data import StudyData
 
-FIRST = "The first time it encodes the whole block, which takes minutes; after that, seconds."
+FIRST = "The first time it encodes the whole block, which can take minutes; after that, seconds."
 AGAIN = "This block's features are there: seconds."
 FULL = "At most these minutes, and some seconds; a held-out curve is drawn as it learns."
 MORE = (

@@ -78,7 +78,7 @@ def available() -> list[EncoderRow]:
     texture = EncoderRow(
         TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
     )
-    title = "a first look: texture of coarser voxels, onto wider tokens"
+    title = "a first look in a fraction of the time: texture of coarser voxels, onto wider tokens"
     um = CoarseEncoder.spacing_um
     coarse = EncoderRow(CoarseEncoder.name, True, "", "BSD-3-Clause", False, None, um, title)
     known = [_known(row) for row in KNOWN.values()]
