@@ -180,8 +180,7 @@ class Tuning:
         self._came = tunings.clock()
         self._data: StudyData | None = None
         self._mine: set[int] = set()
-        self._taken = 0
-        self._looked: tuple[int, str] | None = None
+        self._taken = (0, False)  # a job's number, and whether it was done
 
     def follow(self, data: StudyData) -> None:
         """The page shows this study from now on: what goes on there, or has just ended."""
@@ -217,11 +216,12 @@ class Tuning:
         if data is None or data is not self._data:
             return
         self._show(told.shown())
-        first = told.status.first
-        if first is not None and told.status.active and (told.number, first) != self._looked:
-            self._looked = (told.number, first)
-            self._done(first, told.before, told.number in self._mine)
-        if told.status.phase == "done" and told.number > self._taken:
-            self._taken = told.number
-            before = first or told.before  # whoever looks at the coarse one goes on to the fine one
-            self._done(str(told.status.result), before, told.number in self._mine)
+        status = told.status
+        done = status.phase == "done"
+        made = status.result if done else status.first if status.active else None
+        stage = (told.number, done)
+        if made is not None and stage > self._taken:
+            self._taken = stage
+            # whoever looks at the coarse one goes on to the fine one
+            before = (done and status.first) or told.before
+            self._done(str(made), before, told.number in self._mine)

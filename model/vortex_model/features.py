@@ -32,6 +32,7 @@ BATCH = 20_000
 LONG_VALUES = 1.5e7
 """Voxels, times channels, that take so long to encode that a first look is welcome."""
 FIRST_SHARE = 8
+"""A coarse look reads at most one in so many of them."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,16 +107,15 @@ def compute_features(
     return provenance.id
 
 
-def worth_a_first_look(study: Study, encoder: str = "texture") -> bool:
+def worth_a_first_look(study: Study, encoder: Encoder) -> bool:
     """Whether an encoder's features are yet to be made and take long, and a coarse look far less.
 
     The look is the encoder ``coarse``.
     """
-    made, first = create(encoder), create(CoarseEncoder.name)
-    fine = _layout(study, made, None)
-    if study.has_derived("features", _provenance(study, made, fine).id):
+    fine = _layout(study, encoder, None)
+    if study.has_derived("features", _provenance(study, encoder, fine).id):
         return False
-    look = _layout(study, first, None)
+    look = _layout(study, CoarseEncoder(), None)
     there, here = (float(np.prod(part.level.array.shape)) for part in (fine, look))
     return there >= LONG_VALUES and here <= there / FIRST_SHARE
 

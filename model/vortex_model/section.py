@@ -24,14 +24,7 @@ def section_of(
 ) -> anndata.AnnData:
     """A section as it is kept: counts, places, and ``uns["vortex"]``.
 
-    Parameters
-    ----------
-    counts
-        Raw counts in ``X`` (spots by genes), ``obsm["spatial"]`` = x, y, z in micrometres.
-    spot_diameter_um
-        Diameter of a spot, or side of a bin.
-    record
-        What the import wants to remember; plain JSON types.
+    Parameters are those of :meth:`vortex_model.study.Study.write_section`.
 
     Raises
     ------

@@ -41,9 +41,9 @@ def test_a_coarse_prediction_comes_first_where_the_fine_one_takes_long(made, tmp
     study = Study.open(shutil.copytree(made, tmp_path / "first.zarr"))
     for kind in ("features", "predictions"):
         shutil.rmtree(study.path / kind, ignore_errors=True)
-    assert not worth_a_first_look(study)  # a small block is quick
+    assert not worth_a_first_look(study, create("texture"))  # a small block is quick
     monkeypatch.setattr(features_module, "LONG_VALUES", 1e6)
-    assert worth_a_first_look(study)
+    assert worth_a_first_look(study, create("texture"))
     told = []
 
     def progress(fraction, message):
@@ -63,7 +63,7 @@ def test_a_coarse_prediction_comes_first_where_the_fine_one_takes_long(made, tmp
     told.clear()
     finetune(study, panel="hvg:10", coarse_first=True, progress=progress)
     assert not any(isinstance(m, FirstPicture) for _, m in told)
-    assert not worth_a_first_look(study)
+    assert not worth_a_first_look(study, create("texture"))
 
 
 TELLING = """

@@ -110,11 +110,11 @@ def create(name: str, **options: Any) -> Encoder:
     VortexError
         When an option is unknown or makes no sense, or weights are missing.
     """
-    for plain in (TextureEncoder, CoarseEncoder):
-        if name == plain.name:
-            if options:
-                raise VortexError(f"The encoder {name} takes no options, not {', '.join(options)}.")
-            return plain()
+    plain = {made.name: made for made in (TextureEncoder, CoarseEncoder)}.get(name)
+    if plain is not None:
+        if options:
+            raise VortexError(f"The encoder {name} takes no options, not {', '.join(options)}.")
+        return plain()
     if name == LEARNED:
         # Here, not above: a study can be shown and the texture encoder run without torch.
         from vortex_model.encoders.learned import OPTIONS as OPTIONS_LEARNED

@@ -13,7 +13,7 @@ is the fully independent training conditional (Snelson & Ghahramani, NIPS 2005) 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -204,7 +204,7 @@ class GaussianProcess:
         parts = list(self._kernels.chunks(len(training)))
         for done, part in enumerate(parts):
             progress(0.6 + 0.4 * done / len(parts), f"spots {part.start} of {len(training)}")
-            places = replace(training.places[part], section=training.section[part])
+            places = kernels.anchors[part]
             diagonal = self._kernels.diagonal(places)
             crosses = list(self._kernels.against(places))
             for c, own in enumerate(weights):

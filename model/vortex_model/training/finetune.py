@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vortex_model.crew import HERE, Crew
+from vortex_model.encoders import Encoder
 from vortex_model.encoders import create as create_encoder
+from vortex_model.encoders.texture import CoarseEncoder
 from vortex_model.errors import UnknownNameError, VortexError
 from vortex_model.expression import select_genes
 from vortex_model.features import worth_a_first_look
@@ -25,7 +27,7 @@ from vortex_model.training.model import fit_model
 from vortex_model.training.samples import gather, study_features
 
 CODE = 4
-COARSE, FIRST_PART = "coarse", 0.15
+FIRST_PART = 0.15
 Mode = Literal["fast", "full"]
 MODES = ("fast", "full")
 
@@ -107,20 +109,24 @@ def finetune(
         require_tunable(network)
         full = {"mode": mode, "minutes": minutes, "weights": network.parameters["weights"]}
     base, head = ("texture", 0.2) if full else (encoder, 0.5)
-    if coarse_first and _looks_first(study, base):
-        first = finetune(
-            study,
-            sections=names,
-            panel=panel,
-            predictor=predictor,
-            encoder=COARSE,
-            rank=rank,
-            progress=part(progress, 0.0, FIRST_PART),
-            crew=crew,
-        )
-        progress(FIRST_PART, FirstPicture("a first picture is there; the fine one follows", first))
-        progress = part(progress, FIRST_PART, 1.0)
-    features = study_features(study, base, part(progress, 0.0, head), crew)
+    seer: str | Encoder = base
+    if coarse_first and study.current_prediction is None and study.has_morphology:
+        seer = create_encoder(base)
+        if worth_a_first_look(study, seer):
+            first = finetune(
+                study,
+                sections=names,
+                panel=panel,
+                predictor=predictor,
+                encoder=CoarseEncoder.name,
+                rank=rank,
+                progress=part(progress, 0.0, FIRST_PART),
+                crew=crew,
+            )
+            message = "a first picture is there; the fine one follows"
+            progress(FIRST_PART, FirstPicture(message, first))
+            progress = part(progress, FIRST_PART, 1.0)
+    features = study_features(study, seer, part(progress, 0.0, head), crew)
     if full and features is None:
         raise VortexError(f"{study.name} has no morphology to tune an encoder on. Use mode fast.")
     provenance = Provenance(
@@ -202,13 +208,6 @@ def finetune(
     name = Prediction.write(study, provenance, record)
     progress(1.0, "the prediction is ready")
     return name
-
-
-def _looks_first(study: Study, encoder: str) -> bool:
-    """Whether a coarse look is to come first: nothing to see yet, and long until there is."""
-    if study.current_prediction is not None or not study.has_morphology:
-        return False
-    return encoder != COARSE and worth_a_first_look(study, encoder)
 
 
 def _contents(study: Study) -> str:

@@ -72,8 +72,8 @@ def fit_model(
     training = Training(seen.places, measured.section, scores, measured.totals)
     predictor.fit(training, progress)
     if also is not None:
-        basis = replace(basis, mean=_section_mean(_normalised(sample.measured, genes),
-                                                  sample.measured.section))  # fmt: skip
+        own = _section_means(_normalised(sample.measured, genes), sample.measured.section)
+        basis = replace(basis, mean=own.mean(axis=0))
     return Model(basis, predictor)
 
 
@@ -107,6 +107,28 @@ def learn_basis(
     told = 1.0 / relative_noise(measured.totals)
     if weight is not None:
         told *= weight
+    names = _telling(measured, genes)
+    seen = _normalised(measured, names)
+    # spread over the sections: of more spots, dense, memory would grow without end
+    some = np.linspace(0, len(told) - 1, min(len(told), BASIS_SPOTS)).round().astype(np.int64)
+    dense, section = np.asarray(seen[some].toarray()), measured.section[some]
+    limit = noise_rank(dense, section) if rank is None else rank
+    components, _ = fit_basis(dense, section, names, limit, told[some])
+    right = components.loadings.T
+    present, row = np.unique(measured.section, return_inverse=True)
+    scores = np.asarray(seen @ right) - (_section_means(seen, measured.section) @ right)[row]
+    weighted = told[:, None] * scores
+    matrix = _normalised(measured, genes)
+    means = _section_means(matrix, measured.section)
+    # genes are centred by section in the product, and stay sparse
+    sums = np.array([weighted[measured.section == s].sum(axis=0) for s in present])
+    product = np.asarray((matrix.T @ weighted).T) - sums.T @ means
+    loadings = np.asarray(np.linalg.solve(weighted.T @ scores, product), dtype=np.float64)
+    return Basis(tuple(genes), means.mean(axis=0), loadings), scores
+
+
+def _telling(measured: Measured, genes: Sequence[str]) -> list[str]:
+    """The genes that components come from: the panel's, then others."""
     varies = variability(measured)
     spread = varies[_columns(measured, genes)]
     if not (spread > 0).any():
@@ -116,26 +138,7 @@ def learn_basis(
         )
     names = [genes[int(i)] for i in np.argsort(-spread, kind="stable")[:BASIS_GENES]]
     known = set(names)
-    names += [g for g in highest(measured, varies, BESIDE) if g not in known]
-    seen = _normalised(measured, names)
-    # spread over the sections: of more spots, dense, memory would grow without end
-    some = np.linspace(0, len(told) - 1, min(len(told), BASIS_SPOTS)).round().astype(np.int64)
-    dense, section = np.asarray(seen[some].toarray()), measured.section[some]
-    limit = noise_rank(dense, section) if rank is None else rank
-    components, _ = fit_basis(dense, section, names, limit, told[some])
-    scores = np.asarray(seen @ components.loadings.T)
-    for number in np.unique(measured.section):
-        own = measured.section == number
-        scores[own] -= scores[own].mean(axis=0)
-    matrix = _normalised(measured, genes)
-    weighted = told[:, None] * scores
-    product = np.asarray((matrix.T @ weighted).T)
-    for number in np.unique(measured.section):  # genes are centred by section, and stay sparse
-        own = measured.section == number
-        level = np.asarray(matrix[own].mean(axis=0)).ravel()
-        product -= np.outer(weighted[own].sum(axis=0), level)
-    loadings = np.linalg.solve(weighted.T @ scores, product)
-    return Basis(tuple(genes), _section_mean(matrix, measured.section), loadings), scores
+    return names + [g for g in highest(measured, varies, BESIDE) if g not in known]
 
 
 def noise_rank(expression: Floats, section: npt.NDArray[np.int64]) -> int:
@@ -172,7 +175,7 @@ def _columns(measured: Measured, genes: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.array([index[g] for g in genes])
 
 
-def _section_mean(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
-    numbers = np.unique(section)
-    means = [np.asarray(matrix[section == s].mean(axis=0)).ravel() for s in numbers]
-    return np.asarray(np.mean(means, axis=0))
+def _section_means(matrix: sp.csr_matrix, section: npt.NDArray[np.int64]) -> Floats:
+    """Mean of each section, in the order of their numbers, (sections, genes)."""
+    means = [np.asarray(matrix[section == s].mean(axis=0)).ravel() for s in np.unique(section)]
+    return np.asarray(means)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from vortex_model.crew import HERE, Crew
+from vortex_model.encoders import Encoder
 from vortex_model.errors import VortexError
 from vortex_model.expression import Measured, stack
 from vortex_model.features import Features, compute_features
@@ -37,7 +38,7 @@ class Sample:
 
 
 def study_features(
-    study: Study, encoder: str, progress: Progress = silent, crew: Crew = HERE
+    study: Study, encoder: str | Encoder, progress: Progress = silent, crew: Crew = HERE
 ) -> Features | None:
     """The study's features, computed if they are not there; none where there is no morphology."""
     if not study.has_morphology:
