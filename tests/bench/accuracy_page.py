@@ -54,20 +54,20 @@ weights of a family (2 to 20 times); the mean of predictions by texture and by l
 whitening within a group, which helps hand-made features a little (.385 against .382, C4 to C3) and
 hurts learned ones.
 
-What the default's last four parts brought, by texture, one after the other: mean of C2 to C3 and C4
-and C3 to C2 and C4 (to choose by); C4 to C3, C5, C2; three sections to C5.
+What the default's last four parts brought, by texture, one after the other. From one: mean of C2
+to C3 and C4, C3 to C2 and C4. From two: mean over two of C2, C3, C4 to the third. Those chose; the rest
+are the test cells (`tests/bench/beside.py parts`).
 
-| part | to choose by | C4 to C3, C5, C2 | three to C5 |
-| --- | --- | --- | --- |
-| before | .379 | .382, .361, .345 | .389 |
-| components weighted by the spots' counts | .382 | .389, .365, .346 | .388 |
-| RBFs of three lengths in place of one | .384 | .392, .367, .351 | .390 |
-| components from the 500 most variable genes beside the panel's | .385 | .393, .366, .353 | .396 |
-| place within a section; from two of C2, C3, C4 to the third, .408 before | .414 | | .402 |
+| part | from one | from two | C4 to C3, C5, C2 | three to C5 |
+| --- | --- | --- | --- | --- |
+| before | .379 | .401 | .382, .361, .346 | .389 |
+| components weighted by the spots' counts | .382 | .406 | .389, .365, .346 | .386 |
+| RBFs of three lengths in place of one | .384 | .410 | .393, .367, .351 | .389 |
+| components of 500 variable genes beside the panel's | .385 | .408 | .393, .366, .353 | .393 |
+| place within a section | .385 | .413 | .393, .366, .353 | .401 |
 
-The last one, of a length of three spot pitches, cost nothing on phantoms, whose sections have
-nothing of their own (within .0006 over six fits); of one pitch it cost up to .006. Weights were
-learned on all spots here; fine-tuning learns them on 300.
+On phantoms, whose sections have nothing of their own, place within a section cost nothing to speak
+of at a length of three spot pitches, and more at one (a trial, not kept).
 """
 
 

@@ -4,7 +4,8 @@
 
 SECTION: ``encoders`` (texture and pretrained on HER2ST and heart3d, in DIR as docs/examples make
 them, and on the held-out phantoms of ``claims.py``), ``patient`` (HER2ST with another patient's
-section beside: b4.zarr, of docs/examples/her2st_b4.yaml), ``overlap`` (of a 3D network's windows).
+section beside: b4.zarr, of docs/examples/her2st_b4.yaml), ``overlap`` (of a 3D network's windows),
+``parts`` (what parts of the default predictor bring on HER2ST, by texture).
 """
 
 # ruff: noqa: T201 -- prints what it finds
@@ -12,8 +13,11 @@ section beside: b4.zarr, of docs/examples/her2st_b4.yaml), ``overlap`` (of a 3D 
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import claims
 import numpy as np
@@ -22,8 +26,9 @@ from vortex_model.encoders.vortex3d import VortexEncoder
 from vortex_model.expression import select_genes, stack
 from vortex_model.features import Features, compute_features
 from vortex_model.metrics import interval, pearson
-from vortex_model.predictors import create
+from vortex_model.predictors import create, kernels
 from vortex_model.study import Study
+from vortex_model.training import model as training_model
 from vortex_model.training.elsewhere import with_others
 from vortex_model.training.model import Model, fit_model
 from vortex_model.training.samples import gather, places_at
@@ -121,15 +126,54 @@ def overlap(family: claims.Family) -> None:
         print(f"{options}: {np.mean(found):.4f}")
 
 
+def parts(studies: Path) -> None:
+    """The default's parts, one after the other: each row has those of the rows above it too."""
+    study = Study.open(studies / "her2st.zarr")
+    features = features_of(study, "texture")
+    one = [("C2", "C3"), ("C2", "C4"), ("C3", "C2"), ("C3", "C4")]
+    two = [("C2 C3", "C4"), ("C2 C4", "C3"), ("C3 C4", "C2")]
+    held = [("C4", "C3"), ("C4", "C5"), ("C4", "C2"), ("C4 C3 C2", "C5")]
+    between = kernels.Kernels.between.__func__
+
+    def of_one_section(cls, *given, **named):
+        return replace(between(cls, *given, **named), apart_um=None)
+
+    rows = {
+        "before": {},
+        "components weighted by counts": {"relative_noise"},
+        "RBFs of three lengths": {"RBF_LADDER"},
+        "the most variable genes beside": {"BESIDE"},
+        "place within a section": {"between"},
+    }
+    off = {
+        "relative_noise": (training_model, np.ones_like),
+        "RBF_LADDER": (kernels, (1.0,)),
+        "BESIDE": (training_model, 0),
+        "between": (kernels.Kernels, classmethod(of_one_section)),
+    }
+    for name, back in rows.items():
+        for part in back:
+            off.pop(part)
+        with ExitStack() as stack:
+            for part, (where, value) in off.items():
+                stack.enter_context(mock.patch.object(where, part, value))
+            found = [
+                learned(study, features, train.split(), [test])[0]
+                for train, test in (*one, *two, *held)
+            ]
+        first, second = np.mean(found[:4]), np.mean(found[4:7])
+        print(f"{name}: from one {first:.4f}, from two {second:.4f}; {np.round(found[7:], 4)}")
+
+
 def main() -> None:
     """Print one section's figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("section", choices=("encoders", "patient", "overlap"))
+    parser.add_argument("section", choices=("encoders", "patient", "overlap", "parts"))
     parser.add_argument("--studies", type=Path, default=Path("build/studies"))
     parser.add_argument("--claims", type=Path, default=Path("build/claims"))
     options = parser.parse_args()
-    if options.section == "patient":
-        patient(options.studies)
+    if options.section in ("patient", "parts"):
+        (patient if options.section == "patient" else parts)(options.studies)
         return
     family = claims.family(options.claims, 24, 8)
     if options.section == "encoders":

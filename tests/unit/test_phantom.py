@@ -144,6 +144,18 @@ def test_the_same_spec_gives_the_same_study_and_another_seed_another(tmp_path, p
     assert (drawn != np.asarray(phantom.morphology.levels[0].array[(0, *box)])).mean() > 0.9
 
 
+def test_follicles_that_are_far_change_nothing(monkeypatch):
+    """A large block holds many; a box is drawn from those that are the nearest somewhere in it."""
+    wide = Anatomy((300.0, 3000.0, 3000.0), SMALL.tissue, 4)
+    box = (np.arange(80.0, 160, 8), np.arange(1500.0, 1660, 8), np.arange(300.0, 460, 8))
+    assert len(wide._aggregates_near(box)) < len(wide.aggregates)
+    near = wide.fields(box)
+    monkeypatch.setattr(wide, "_aggregates_near", lambda _: wide.aggregates)
+    every = wide.fields(box)
+    assert np.array_equal(near.immune, every.immune)
+    assert np.array_equal(near.label, every.label)
+
+
 def test_voxels_sample_the_same_tissue_at_any_size(anatomy):
     """A bigger voxel shows the same block, not another one."""
     fine = anatomy.fields(tuple(np.arange(2.0, 400.0, 4.0) for _ in range(3)))
