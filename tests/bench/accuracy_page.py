@@ -55,8 +55,8 @@ whitening within a group, which helps hand-made features a little (.385 against 
 hurts learned ones.
 
 What the default's last four parts brought, by texture, one after the other. From one: mean of C2
-to C3 and C4, C3 to C2 and C4. From two: mean over two of C2, C3, C4 to the third. Those chose; the rest
-are the test cells (`tests/bench/beside.py parts`).
+to C3 and C4, C3 to C2 and C4. From two: mean over two of C2, C3, C4 to the third. Those chose;
+the rest are the test cells (`tests/bench/beside.py parts`).
 
 | part | from one | from two | C4 to C3, C5, C2 | three to C5 |
 | --- | --- | --- | --- | --- |
