@@ -217,7 +217,7 @@ def test_words_tell_tissues_apart(serial: Study, serial_features: Features) -> N
     assert between > within
 
 
-@pytest.mark.parametrize("um", [0.5, 8.0, 30.0, 60.0])
+@pytest.mark.parametrize("um", [0.5, 1.5, 8.0, 30.0, 60.0])
 def test_words_follow_the_voxel(tmp_path: Path, um: float) -> None:
     """Fine voxels give patches in micrometres, coarse ones in voxels; too coarse, none."""
     image = sections_image(1, 120)
@@ -230,7 +230,7 @@ def test_words_follow_the_voxel(tmp_path: Path, um: float) -> None:
     if um == 60.0:
         assert not widths
     else:
-        assert min(widths) == pytest.approx({0.5: 12.0, 8.0: 96.0, 30.0: 360.0}[um])
+        assert min(widths) == pytest.approx({0.5: 6.0, 1.5: 18.0, 8.0: 96.0, 30.0: 360.0}[um])
         assert max(widths) <= 500
         first = next(g for g in features.groups if g.startswith("words"))
         words = [i for i, g in enumerate(features.groups) if g == first]
@@ -381,6 +381,20 @@ def test_the_lattice_follows_spots_and_voxels(tmp_path: Path, serial: Study) -> 
     )
     coarse = plan(block.morphology, texture, False, None, [55.0]).lattice
     assert coarse.spacing_um == (100.0, 120.0, 120.0)  # three voxels, as near to cubes as they get
+
+
+def test_stained_sections_are_read_in_finer_pixels(tmp_path: Path) -> None:
+    """Where nuclei's inner texture is to be seen; all else as finely as its maps need."""
+    image, step = sections_image(1, 200), (50.0, 0.7, 0.7)
+    stained = make(tmp_path / "s.zarr", image, step, RGB, serial=True)
+    glowing = make(tmp_path / "g.zarr", image[:1], step, LSFM[:1], True)
+
+    def pixel(study: Study, name: str) -> float:
+        return plan(study.morphology, create(name), True, None, []).level.grid.spacing_um[1]
+
+    assert pixel(stained, "texture") == pytest.approx(0.7)
+    assert pixel(glowing, "texture") == pytest.approx(1.4)
+    assert pixel(stained, "coarse") == pytest.approx(1.4)  # the coarsest there is
 
 
 def test_a_huge_block_gets_coarser_tokens(serial: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,8 @@ class Encoder(Protocol):
     parameters
         All that the output depends on besides the voxels; part of the features' id.
 
-    One that has a whole number ``wider`` gets tokens so many times as wide by default.
+    One that has a whole number ``wider`` gets tokens so many times as wide by default; one that has
+    ``brightfield_um`` reads sections in brightfield colour at that width instead.
     """
 
     name: str

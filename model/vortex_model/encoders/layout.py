@@ -124,7 +124,10 @@ def plan(
         When ``spacing_um`` is not positive, or finer than a voxel of the image.
     """
     planar = serial or image.grid.shape[0] == 1
-    level = _level(image, encoder.spacing_um, planar)
+    wanted = encoder.spacing_um
+    if planar and image.is_rgb:
+        wanted = getattr(encoder, "brightfield_um", wanted)
+    level = _level(image, wanted, planar)
     voxel = level.grid.spacing_um
     finest = max(image.grid.spacing_um[1:])
     if spacing_um is not None:

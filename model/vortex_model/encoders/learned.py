@@ -62,6 +62,7 @@ class LearnedEncoder:
     name = "learned"
     code = 1
     spacing_um = TextureEncoder.spacing_um
+    brightfield_um = TextureEncoder.brightfield_um
 
     def __init__(self, *, pairs: int = PAIRS, seed: int = 0) -> None:
         if pairs < 1:

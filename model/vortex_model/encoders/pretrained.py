@@ -54,6 +54,7 @@ class PretrainedEncoder:
     name = "pretrained"
     code = 1
     spacing_um = TextureEncoder.spacing_um
+    brightfield_um = TextureEncoder.brightfield_um
 
     def __init__(self, *, weights: Path | None = None) -> None:
         from vortex_model.networks.weights import read_weights

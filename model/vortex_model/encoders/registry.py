@@ -37,7 +37,7 @@ class EncoderRow:
     input_size
         Side of its input in pixels; None where any will do.
     um_per_pixel
-        Micrometres a pixel that it wants.
+        Micrometres a pixel that it wants, of stained sections.
     title
         What its authors call it.
     mean, std
@@ -76,7 +76,7 @@ class EncoderRow:
 def available() -> list[EncoderRow]:
     """All encoders known by name, the one that always works first."""
     texture = EncoderRow(
-        TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.spacing_um
+        TextureEncoder.name, True, "", "BSD-3-Clause", False, None, TextureEncoder.brightfield_um
     )
     title = "a first look in a fraction of the time: texture of coarser voxels, onto wider tokens"
     um = CoarseEncoder.spacing_um
@@ -161,14 +161,14 @@ def create(name: str, **options: Any) -> Encoder:
 def _pretrained() -> EncoderRow:
     why = "" if find_spec("torch") else "torch not installed"
     title = "texture, and a small network that comes with the program (model/MODEL_CARD.md)"
-    um = TextureEncoder.spacing_um
+    um = TextureEncoder.brightfield_um
     return EncoderRow(PRETRAINED, not why, why, "BSD-3-Clause", False, None, um, title)
 
 
 def _learned() -> EncoderRow:
     why = "" if find_spec("torch") else "torch not installed"
     title = "texture, and what a small network learns from the block itself in some minutes"
-    um = TextureEncoder.spacing_um
+    um = TextureEncoder.brightfield_um
     return EncoderRow(LEARNED, not why, why, "BSD-3-Clause", False, None, um, title)
 
 

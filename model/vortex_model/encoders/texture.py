@@ -26,14 +26,16 @@ FEWEST_WINDOWS = 4
 class TextureEncoder:
     """Multi-scale stain, nuclear density and texture descriptors, in sections and volumes.
 
-    After the hand-made features of EVIDENCE.md 3: maps at about 1.4 um a pixel, their masked
-    means and deviations in windows of 25 to 800 um.
-    Brightfield has visual words beside them, learned on the block itself (dictionary.py).
+    After the hand-made features of EVIDENCE.md 3: maps, their masked means and deviations in
+    windows of 25 to 800 um.
+    Brightfield has visual words beside them, learned on the block itself (dictionary.py): of
+    nuclei's inner texture, so that sections are read in finer pixels where there are such.
     """
 
     name = "texture"
-    code = 4
+    code = 5
     spacing_um = 1.5
+    brightfield_um = 0.75
     parameters: Mapping[str, Any] = {}
 
     def prepare(self, subject: Subject) -> TextureEncoding:
@@ -45,7 +47,7 @@ class CoarseEncoder(TextureEncoder):
     """A first look, in a small part of the time: maps of voxels four times as wide, no words."""
 
     name = "coarse"
-    spacing_um = 4 * TextureEncoder.spacing_um
+    spacing_um = brightfield_um = 4 * TextureEncoder.spacing_um
     wider = 2
 
     def prepare(self, subject: Subject) -> TextureEncoding:
