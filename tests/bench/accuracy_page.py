@@ -16,14 +16,17 @@ quantiles over genes. Made by `make accuracy`. What phantoms truly express is in
 [phantom.md](phantom.md).
 
 How the defaults were chosen: by blocked cross-validation and left-out pairs among C2, C3 and C4;
-about 125 configurations were also scored with the test cells in view, so that differences under
+about 160 configurations were also scored with the test cells in view, so that differences under
 .01 mean nothing. Without effect, or worse: affine over rigid poses, B-splines, Macenko's stain
 vectors, minimum/maximum autocorrelation factors of the features, other ladders of spatial lengths,
 Matern kernels, ranks of 6 to 64, genes of unit variance, priors that tie components' weights,
 three scales of visual words, principal components of the features (16 to 100) and whitened ones,
 features clipped, squashed or turned into ranks, other formulas of the counts' noise, decoding by
 ridge from left-out scores, products of the kernels of features and place, components of square
-roots (.363 on the pairs to choose by, with log1p .384) or of Pearson residuals (.327).
+roots (.363 on the pairs to choose by, with log1p .384) or of Pearson residuals (.327), each gene's
+loadings shrunk by its own evidence, or regressed on fitted scores. What visual words see of pixels
+of 0.69 um is soon exhausted: 256 words, patches of 8 or 18 pixels, and a network taught at that
+width (alone or beside them all) scored alike.
 """
 
 TRUST = """Intervals: residuals of spatial blocks that were held out, divided by the predictor's
@@ -54,17 +57,18 @@ weights of a family (2 to 20 times); the mean of predictions by texture and by l
 whitening within a group, which helps hand-made features a little (.385 against .382, C4 to C3) and
 hurts learned ones.
 
-What the default's last four parts brought, by texture, one after the other. From one: mean of C2
-to C3 and C4, C3 to C2 and C4. From two: mean over two of C2, C3, C4 to the third. Those chose;
-the rest are the test cells (`tests/bench/beside.py parts`).
+What the default's last parts brought, by texture, one after the other. From one: mean of C2 to C3
+and C4, C3 to C2 and C4. From two: mean over two of C2, C3, C4 to the third. Those chose; the rest
+are the test cells (`tests/bench/beside.py parts`).
 
 | part | from one | from two | C4 to C3, C5, C2 | three to C5 |
 | --- | --- | --- | --- | --- |
-| before | .379 | .401 | .382, .361, .346 | .389 |
-| components weighted by the spots' counts | .382 | .406 | .389, .365, .346 | .386 |
-| RBFs of three lengths in place of one | .384 | .410 | .393, .367, .351 | .389 |
-| components of 500 variable genes beside the panel's | .385 | .408 | .393, .366, .353 | .393 |
-| place within a section | .385 | .413 | .393, .366, .353 | .401 |
+| before | .388 | .406 | .387, .368, .347 | .399 |
+| components weighted by the spots' counts | .392 | .411 | .396, .372, .348 | .395 |
+| RBFs of three lengths in place of one | .393 | .415 | .397, .372, .351 | .398 |
+| components of 500 variable genes beside the panel's | .393 | .414 | .398, .371, .353 | .402 |
+| place within a section | .393 | .417 | .398, .371, .353 | .409 |
+| all of them, from pixels of 1.37 um in place of 0.69 | .385 | .415 | .394, .369, .352 | .403 |
 
 On phantoms, whose sections have nothing of their own, place within a section cost nothing to speak
 of at a length of three spot pitches, and more at one (a trial, not kept).

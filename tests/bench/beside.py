@@ -5,7 +5,7 @@
 SECTION: ``encoders`` (texture and pretrained on HER2ST and heart3d, in DIR as docs/examples make
 them, and on the held-out phantoms of ``claims.py``), ``patient`` (HER2ST with another patient's
 section beside: b4.zarr, of docs/examples/her2st_b4.yaml), ``overlap`` (of a 3D network's windows),
-``parts`` (what parts of the default predictor bring on HER2ST, by texture).
+``parts`` (what parts of the default bring on HER2ST, by texture).
 """
 
 # ruff: noqa: T201 -- prints what it finds
@@ -17,11 +17,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 
 import claims
 import numpy as np
 
+from vortex_model.encoders import Encoder
+from vortex_model.encoders.texture import TextureEncoder
 from vortex_model.encoders.vortex3d import VortexEncoder
 from vortex_model.expression import select_genes, stack
 from vortex_model.features import Features, compute_features
@@ -37,7 +40,7 @@ PANEL, GP = "hvg:250", partial(create, "gp")
 HER2ST = ("C2", "C3", "C4", "C5")
 
 
-def features_of(study: Study, encoder: str) -> Features:
+def features_of(study: Study, encoder: str | Encoder) -> Features:
     """Features of a study, made if they are not there."""
     return Features.load(study, compute_features(study, encoder))
 
@@ -151,18 +154,30 @@ def parts(studies: Path) -> None:
         "BESIDE": (training_model, 0),
         "between": (kernels.Kernels, classmethod(of_one_section)),
     }
+
+    def tell(name: str, features: Features) -> None:
+        found = [
+            learned(study, features, train.split(), [test])[0]
+            for train, test in (*one, *two, *held)
+        ]
+        first, second = np.mean(found[:4]), np.mean(found[4:7])
+        print(f"{name}: from one {first:.4f}, from two {second:.4f}; {np.round(found[7:], 4)}")
+
     for name, back in rows.items():
         for part in back:
             off.pop(part)
         with ExitStack() as stack:
             for part, (where, value) in off.items():
                 stack.enter_context(mock.patch.object(where, part, value))
-            found = [
-                learned(study, features, train.split(), [test])[0]
-                for train, test in (*one, *two, *held)
-            ]
-        first, second = np.mean(found[:4]), np.mean(found[4:7])
-        print(f"{name}: from one {first:.4f}, from two {second:.4f}; {np.round(found[7:], 4)}")
+            tell(name, features)
+    tell("all of them, from pixels of 1.37 um", features_of(study, _Coarser()))
+
+
+class _Coarser(TextureEncoder):
+    """The default before it read stained sections in finer pixels."""
+
+    brightfield_um = TextureEncoder.spacing_um
+    parameters: ClassVar = {"brightfield_um": brightfield_um}
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from vortex_model.grid import Grid
 STRIDE = 4
 """Pixels from patch to patch."""
 FINEST_UM = 0.7
-"""Pixels of the finest patches, where voxels allow: .009 above 1.4 (docs/accuracy.md)."""
+"""Pixels of the finest patches, where voxels allow: .008 above 1.4 (docs/accuracy.md)."""
 SCALES = 2
 WIDEST_UM = 500.0
 """Wider patches say nothing that the windows do not: coarse voxels get fewer scales, or none."""
