@@ -2,8 +2,9 @@
 
     .venv/bin/python tests/bench/bench.py [SECTION...]
 
-Sections: store, http, kriging, size, memory, workers, network, page, clicks, export; all when none
-is named. Peak memory is measured by tests/bench/memory.py, an hour; here its rows are put together.
+Sections: store, http, kriging, size, memory, workers, network, page, clicks, export, finetune; all
+when none is named. Peak memory is measured by tests/bench/memory.py, an hour; here its rows are put
+together.
 ``--small --out FOLDER`` tries on little data whether the browser's rows work.
 """
 
@@ -21,6 +22,7 @@ from rows import ROOT, write
 
 SECTIONS = (
     "store", "http", "kriging", "size", "memory", "workers", "network", "page", "clicks", "export",
+    "finetune",
 )  # fmt: skip
 
 

@@ -65,13 +65,15 @@ class Objective:
         value = 0.5 * float(self._target @ alpha) + float(np.log(np.diag(lower)).sum())
         pulls = np.column_stack([*(gram @ alpha), noise * alpha])
         fit = pulls.T @ alpha
-        inverse, _ = dpotri(lower, lower=1)
-        diagonal = np.diag(inverse).copy()
-        # potri fills one triangle; the Gram matrices are symmetric, so twice that triangle does
-        np.fill_diagonal(inverse, 0.5 * diagonal)
-        spread = 2.0 * (gram.reshape(len(gram), -1) @ np.tril(inverse).ravel())
+        # potri fills one triangle, and the factor's other one is 0; the Gram matrices are
+        # symmetric, so twice that triangle does
+        half = dpotri(lower, lower=1)[0].T
+        diagonal = np.diag(half).copy()
+        np.fill_diagonal(half, 0.5 * diagonal)
+        spread = 2.0 * (gram.reshape(len(gram), -1) @ half.ravel())
         slope = 0.5 * (np.append(spread, noise @ diagonal) - fit) * weights
-        bend = 0.5 * pulls.T @ cho_solve((lower, True), pulls, check_finite=False)
+        # not by cho_solve, which keeps other threads waiting
+        bend = 0.5 * pulls.T @ (half @ pulls + half.T @ pulls)
         return value, slope, bend * np.outer(weights, weights)
 
 
