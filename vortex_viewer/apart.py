@@ -2,7 +2,8 @@
 
 ``python -m MODULE`` reads one JSON request from its input and writes one JSON record a line:
 progress, then a result or an error as text. It ends when its input closes, so that it does not
-outlive the server.
+outlive the server. One that is expected may wait for its request with its libraries loaded, which
+takes a second or two that nobody has to wait for then.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +26,21 @@ from vortex_model.progress import CurvePoint, FirstPicture, Progress
 NICER = 5
 POLL_S = 0.2
 PATIENCE_S = 5.0
+IDLE_S = 600.0
+"""A child that was expected ends when it has waited so long: its libraries take memory."""
+_expected: dict[str, subprocess.Popen[str]] = {}
+_lock = threading.Lock()
+
+
+def expect(module: str) -> None:
+    """Have a child of ``module`` ready: a request is likely to come soon."""
+    with _lock:
+        child = _expected.get(module)
+        if child is not None and child.poll() is not None:
+            _end(child)
+            child = None
+        if child is None:
+            _expected[module] = _begin(module)
 
 
 def run_apart(module: str, what: str, request: dict[str, Any], progress: Progress) -> str:
@@ -41,29 +58,57 @@ def run_apart(module: str, what: str, request: dict[str, Any], progress: Progres
     Cancelled
         When ``progress`` raises it; the child is ended and leaves nothing half written.
     """
-    child = subprocess.Popen(
+    child = _asked(module, json.dumps(request) + "\n")
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        return _follow(child, child.stdout, what, progress)
+    finally:
+        _end(child)
+
+
+def _begin(module: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         bufsize=1,
     )
-    assert child.stdin is not None
-    assert child.stdout is not None
+
+
+def _asked(module: str, line: str) -> subprocess.Popen[str]:
+    """A child that was given its request: the one that waits, unless it has ended."""
+    with _lock:
+        child = _expected.pop(module, None)
+    if child is not None:
+        with contextlib.suppress(OSError):
+            _give(child, line)
+            if child.poll() is None:
+                return child
+        _end(child)
+    child = _begin(module)
+    _give(child, line)
+    return child
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.terminate()
     try:
-        child.stdin.write(json.dumps(request) + "\n")
-        child.stdin.flush()
-        return _follow(child, child.stdout, what, progress)
-    finally:
-        child.terminate()
-        try:
-            child.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        for pipe in (child.stdin, child.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        child.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    for pipe in (child.stdin, child.stdout):
+        with contextlib.suppress(OSError):
+            assert pipe is not None
+            pipe.close()
+
+
+def _give(child: subprocess.Popen[str], line: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(line)
+    child.stdin.flush()
 
 
 def _follow(child: subprocess.Popen[str], lines: IO[str], what: str, progress: Progress) -> str:
@@ -104,15 +149,22 @@ def _why(code: int) -> str:
     return f"it stopped with code {code}. The server's log has the details"
 
 
-def answer(do: Callable[[dict[str, Any], Progress], str]) -> None:
-    """The child's side: do what the input asks, and tell."""
+def answer(
+    do: Callable[[dict[str, Any], Progress], str], ready: Callable[[], None] | None = None
+) -> None:
+    """The child's side: get ready, wait for the request, do what it asks, and tell."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may write records
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # drafts are taken away on the way out
-    request = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):
         os.nice(NICER)
+    if ready is not None:
+        ready()
+    line = sys.stdin.readline() if select.select([sys.stdin], [], [], IDLE_S)[0] else ""
+    if not line:  # nobody asked
+        return
+    request = json.loads(line)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def tell(**record: Any) -> None:
         out.write(json.dumps(record) + "\n")

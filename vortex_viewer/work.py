@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from vortex_model.progress import Progress
-from vortex_viewer.apart import answer, run_apart
+from vortex_viewer.apart import answer, expect, run_apart
+
+MODULE = "vortex_viewer.work"
 
 
 def finetune_apart(study: Path, wish: dict[str, Any], progress: Progress) -> str:
@@ -28,7 +30,16 @@ def finetune_apart(study: Path, wish: dict[str, Any], progress: Progress) -> str
         When ``progress`` raises it; the child is ended, and what it finished is kept.
     """
     request = {"study": str(study), **wish}
-    return run_apart("vortex_viewer.work", "Fine-tuning", request, progress)
+    return run_apart(MODULE, "Fine-tuning", request, progress)
+
+
+def expect_finetuning() -> None:
+    """Have a child process ready: somebody looks at what there is to choose."""
+    expect(MODULE)
+
+
+def _load() -> None:
+    import vortex_model.training.finetune  # noqa: F401 -- takes a second or two
 
 
 def _finetune(request: dict[str, Any], progress: Progress) -> str:
@@ -50,4 +61,4 @@ def _finetune(request: dict[str, Any], progress: Progress) -> str:
 
 
 if __name__ == "__main__":
-    answer(_finetune)
+    answer(_finetune, _load)

@@ -88,6 +88,8 @@ export function render({ model }) {
       make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), ...(props.fixed ? [] : [remove(row.id)])])), change);
   }
 
+  root.addEventListener("pointerenter", () => { if (!props.fixed) send("near", true); });  // it is made ready meanwhile
+
   let listed = null, offered = null;
   const send = bind(model, (next) => {
     props = next;

@@ -10,6 +10,7 @@ from vortex_viewer.panels import choices, facts
 from vortex_viewer.panels.guard import changing
 from vortex_viewer.panels.piece import Piece, script
 from vortex_viewer.tuning import Tuning
+from vortex_viewer.work import expect_finetuning
 
 if TYPE_CHECKING:
     from vortex_viewer.session import Session
@@ -28,6 +29,7 @@ class FineTune(Piece):
         self._tuning = tuning
         self.show(fixed=session.house.fixed)
         self.on("finetune", changing(session, self._start))
+        self.on("near", changing(session, lambda _: session.spawn(session.run(expect_finetuning))))
         self.on("cancel", changing(session, lambda _: tuning.cancel()))
         self.on("restore", lambda which: session.spawn(self._restore(str(which))))
         self.on("delete", changing(session, lambda which: session.spawn(self._delete(str(which)))))
