@@ -1,8 +1,11 @@
 """Fine-tuning from the page, on a phantom: progress, the renewed list, cancel, an error."""
 
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from small_checkpoint import small
@@ -41,6 +44,30 @@ def start(visitor: Visitor, panel: str, names: str = "", predictor: str = "ridge
         page.get_by_label("Gene names").fill(names)
     page.get_by_label("Predictor").select_option(predictor)
     page.get_by_role("button", name="Fine-tune").click()
+
+
+def children(process: subprocess.Popen) -> list[str]:
+    """Commands of a process's children (Linux)."""
+    numbers = " ".join(p.read_text() for p in Path(f"/proc/{process.pid}/task").glob("*/children"))
+    return [Path(f"/proc/{n}/cmdline").read_text() for n in numbers.split()]
+
+
+def test_looking_at_the_panel_makes_its_process_ready(
+    visitors: Callable[..., Visitor], phantom_server: Running
+) -> None:
+    """So that nobody waits for libraries after the click; those who do not look cost nothing."""
+    visitor = visitors()
+    visitor.go(phantom_server.address)
+    assert not any("vortex_viewer.work" in one for one in children(phantom_server.process))
+    visitor.page.get_by_role("tab", name="Fine-tune").click()
+    for _ in range(2):  # looking twice is looking once
+        visitor.page.locator(".v-finetune").hover()
+        visitor.page.mouse.move(700, 400)
+    until = time.monotonic() + 30
+    while not (found := [c for c in children(phantom_server.process) if "viewer.work" in c]):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert len(found) == 1
 
 
 @pytest.mark.timeout(280)
