@@ -68,7 +68,8 @@ def rows(work: Path) -> list[Row]:
     start = time.perf_counter()
     finetune(study, encoder=NETWORK, mode="full")
     spent = time.perf_counter() - start
-    note = f"{study.info.name}, features cached; 1,000 genes from {len(names)} sections, ViT-S/16 with random weights"
+    network = f"1,000 genes from {len(names)} sections, ViT-S/16 with random weights"
+    note = f"{study.info.name}, features cached; {network}"
     made.append(Row("full", spent, FULL_BAR_S, "at most", "s", COMMAND, note))
     return made
 
