@@ -88,7 +88,8 @@ export function render({ model }) {
       make("span", { class: "acts" }, ...(shown ? [make("small", {}, "shown")] : [button("Show", "restore"), button("Compare", "compare"), ...(props.fixed ? [] : [remove(row.id)])])), change);
   }
 
-  root.addEventListener("pointerenter", () => { if (!props.fixed) send("near", true); });  // it is made ready meanwhile
+  // a process is made ready meanwhile; once more for those who stay here for another try
+  for (const event of ["pointerenter", "change"]) root.addEventListener(event, () => { if (!props.fixed) send("near", true); });
 
   let listed = null, offered = null;
   const send = bind(model, (next) => {
