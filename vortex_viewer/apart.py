@@ -36,11 +36,11 @@ def expect(module: str) -> None:
     """Have a child of ``module`` ready: a request is likely to come soon."""
     with _lock:
         child = _expected.get(module)
-        if child is not None and child.poll() is not None:
+        if child is not None:
+            if child.poll() is None:
+                return
             _end(child)
-            child = None
-        if child is None:
-            _expected[module] = _begin(module)
+        _expected[module] = _begin(module)
 
 
 def run_apart(module: str, what: str, request: dict[str, Any], progress: Progress) -> str:

@@ -36,40 +36,28 @@ def rows(work: Path) -> list[Row]:
     study = _study(work)
     names = study.section_names
     compute_features(study, "texture")
-    one, many = ("hvg:250", 250), ("hvg:1000", 1000)
-    asked = [([name], *one) for name in names] + [(names, *many)]
+    asked = [([name], "hvg:250") for name in names] + [(names, "hvg:1000")]
     with sync_playwright() as play, running([study.path], work) as server:
         browser, visitor, _ = opened(play, server)
         visitor.page.get_by_role("tab", name="Fine-tune").click()
-        took = [_clicked(visitor.page, sections, panel) for sections, panel, _ in asked]
+        took = [_clicked(visitor.page, sections, panel) for sections, panel in asked]
         browser.close()
-    said = f"{study.info.name}, features cached, {CHOOSING_S} s at the panel before"
+    cached = f"{study.info.name}, features cached"
+    said = f"{cached}, {CHOOSING_S} s at the panel before"
+    one, many = "250 genes from one section", f"1,000 genes from {len(names)} sections"
+    clicks = [
+        (one, float(np.median(took[:-1])), f"{said}; median over {len(names)} sections"),
+        (many, took[-1], said),
+    ]
     made = [
-        Row(
-            "fast: click to new picture, 250 genes from one section",
-            float(np.median(took[:-1])),
-            BAR_S,
-            "at most",
-            "s",
-            COMMAND,
-            f"{said}; median over {len(names)} sections",
-        ),
-        Row(
-            f"fast: click to new picture, 1,000 genes from {len(names)} sections",
-            took[-1],
-            BAR_S,
-            "at most",
-            "s",
-            COMMAND,
-            said,
-        ),
+        Row(f"fast: click to new picture, {what}", spent, BAR_S, "at most", "s", COMMAND, note)
+        for what, spent, note in clicks
     ]
     _random_weights(work)
     start = time.perf_counter()
     finetune(study, encoder=NETWORK, mode="full")
     spent = time.perf_counter() - start
-    network = f"1,000 genes from {len(names)} sections, ViT-S/16 with random weights"
-    note = f"{study.info.name}, features cached; {network}"
+    note = f"{cached}; {many}, ViT-S/16 with random weights"
     made.append(Row("full", spent, FULL_BAR_S, "at most", "s", COMMAND, note))
     return made
 
