@@ -171,10 +171,13 @@ def test_full_fine_tuning_draws_its_curve_and_versions_can_be_compared_and_resto
     page.locator(f'.versions li.on[data-id="{before}"]').wait_for()
     assert Study.open(study.path).current_prediction == before
     count = int(visitor.said("versions"))
-    delete = page.locator(f'.versions li[data-id="{made}"]').get_by_role("button", name="Delete")
+    other = page.locator(f'.versions li[data-id="{made}"]')
+    other.get_by_role("button", name="Compare").click()
+    delete = other.get_by_role("button", name="Delete")
     delete.click()
     assert delete.inner_text() == "Delete for good?"
     assert made in Study.open(study.path).derived_ids("predictions")
+    other.get_by_text("the shown one").wait_for()  # the list is drawn anew between the clicks
     delete.click()
     visitor.wait_said("versions", str(count - 1))
     assert made not in Study.open(study.path).derived_ids("predictions")

@@ -66,14 +66,22 @@ export function render({ model }) {
       + `<figcaption>Held-out r by epoch: ${number(values[values.length - 1], 3)} now, best ${number(best[1], 3)} at ${best[0]}</figcaption>`;
   }
 
+  let sure = null, patience = null;
+  const asks = (id) => (sure === id ? "Delete for good?" : "Delete");
+
+  function doubt(id) {
+    sure = id;
+    for (const button of kept.querySelectorAll("button.delete")) button.textContent = asks(button.value);
+  }
+
   function remove(id) {
-    // the second click deletes: there is no way back
-    const button = make("button", { type: "button", class: "tab", onclick: () => {
-      if (button.dataset.sure) { send("delete", id); return; }
-      button.dataset.sure = "1"; button.textContent = "Delete for good?";
-      setTimeout(() => { delete button.dataset.sure; button.textContent = "Delete"; }, 4000);
-    } }, "Delete");
-    return button;
+    // the second click deletes: there is no way back. The list may be drawn anew between the two
+    return make("button", { type: "button", class: "tab delete", value: id, onclick: () => {
+      clearTimeout(patience);
+      if (sure === id) { doubt(null); send("delete", id); return; }
+      doubt(id);
+      patience = setTimeout(doubt, 4000, null);
+    } }, asks(id));
   }
 
   function version(row) {
