@@ -12,13 +12,17 @@ is the fully independent training conditional (Snelson & Ghahramani, NIPS 2005) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import strtri
 
+from vortex_model.crew import HERE
 from vortex_model.errors import VortexError
 from vortex_model.predictors.base import (
     Floats,
@@ -37,6 +41,10 @@ NEIGHBOURHOOD = 16
 """Spots that stay together when weights are learned on some of them."""
 FACTOR_BYTES = 256 << 20
 """How much the factorised systems of components may take that share one pass over the places."""
+STRIPES = 4
+"""Parts of a triangle's rows that are multiplied one by one, each without what is 0 beside it."""
+Single = npt.NDArray[np.float32]
+Whiten = Callable[[Single], Single]
 
 
 @dataclass(frozen=True)
@@ -165,15 +173,13 @@ class GaussianProcess:
         step = max(1, FACTOR_BYTES // (8 * anchors**2))
         for first in range(0, len(self._posteriors), step):
             some = self._posteriors[first : first + step]
-            lowers = [
-                factorise(_system(gram, p.weights, None if p.inner is not None else self._noise))
-                for p in some
-            ]
+            systems = (gram, self._noise, len(places))
+            fits = [w for _, w in HERE.map(_Systems, systems, _Systems.white, some, len(some))]
             for part in kernels.chunks(len(places)):
-                against = list(kernels.against(places[part]))
-                for c, (own, lower) in enumerate(zip(some, lowers, strict=True), first):
-                    prior = own.weights[:-1] @ diagonal[:, part]
-                    known = _known(own, lower, against)
+                against = (list(kernels.against(places[part])),)
+                found = HERE.map(_Told, against, _Told.by, fits, len(fits))
+                for c, (_, known) in enumerate(found, first):
+                    prior = self._posteriors[c].weights[:-1] @ diagonal[:, part]
                     out[part, c] = np.maximum(prior - known, JITTER * prior)
         return out
 
@@ -225,21 +231,66 @@ class GaussianProcess:
             self._posteriors.append(Posterior(own, alpha, inside))
 
 
-def _known(
-    own: Posterior, lower: Floats, against: Sequence[npt.NDArray[np.float32]]
-) -> npt.NDArray[np.float64]:
-    """How much of the prior variance at some places the spots take away, (n,)."""
-    # Single precision, as the kernels are: half the time, and within 1e-4 of the prior.
-    cross = np.zeros(against[0].shape, np.float32)
-    for weight, kernel in zip(own.weights[:-1].astype(np.float32), against, strict=False):
-        cross += weight * kernel
-    white = solve_triangular(lower.astype(np.float32), cross.T, lower=True, check_finite=False)
-    known = np.square(white, dtype=np.float64).sum(axis=0)
-    if own.inner is not None:
-        inner = own.inner.astype(np.float32)
-        left = solve_triangular(inner, white, lower=True, check_finite=False)
-        known -= np.square(left, dtype=np.float64).sum(axis=0)
-    return np.asarray(known)
+class _White(NamedTuple):
+    """What turns kernels between places and anchors into what anchors tell, of one component."""
+
+    weights: Single
+    outer: Whiten
+    inner: Whiten | None
+
+
+class _Systems(NamedTuple):
+    """The anchors' kernels and noise, and how many places will be asked about."""
+
+    gram: Floats
+    noise: Floats
+    places: int
+
+    def white(self, own: Posterior) -> _White:
+        """Of a component."""
+        noise = None if own.inner is not None else self.noise
+        outer = self._by(factorise(_system(self.gram, own.weights, noise)))
+        inner = None if own.inner is None else self._by(own.inner)
+        return _White(own.weights[:-1].astype(np.float32), outer, inner)
+
+    def _by(self, factor: Floats) -> Whiten:
+        """Solving with a lower factor. Threads share products with its inverse, but not solving."""
+        lower = factor.astype(np.float32)
+        if self.places < len(lower):
+            return partial(_solved, lower)
+        return partial(_times, np.ascontiguousarray(strtri(lower, lower=1)[0]))
+
+
+class _Told(NamedTuple):
+    """The kernels between some places and the anchors."""
+
+    against: Sequence[Single]
+
+    def by(self, white: _White) -> npt.NDArray[np.float64]:
+        """How much of the prior variance at the places the spots take away, (n,)."""
+        # Single precision, as the kernels are: half the time, and within 1e-4 of the prior.
+        cross = np.zeros(self.against[0].shape, np.float32)
+        for weight, kernel in zip(white.weights, self.against, strict=False):
+            cross += weight * kernel
+        left = white.outer(cross.T)
+        known = np.square(left, dtype=np.float64).sum(axis=0)
+        if white.inner is not None:
+            known -= np.square(white.inner(left), dtype=np.float64).sum(axis=0)
+        return np.asarray(known)
+
+
+def _solved(lower: Single, right: Single) -> Single:
+    return np.asarray(solve_triangular(lower, right, lower=True, check_finite=False))
+
+
+def _times(lower: Single, right: Single) -> Single:
+    """A lower triangle times a matrix, without most of what is 0."""
+    out = np.empty(right.shape, np.float32)
+    for rows in np.array_split(np.arange(len(lower)), STRIPES):
+        if len(rows):
+            start, stop = rows[0], rows[-1] + 1
+            out[start:stop] = lower[start:stop, :stop] @ right[:stop]
+    return out
 
 
 def _system(gram: Floats, weights: Floats, noise: Floats | None) -> Floats:
