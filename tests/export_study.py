@@ -8,7 +8,7 @@ import pandas as pd
 
 from vortex_model.grid import Grid
 from vortex_model.multiscale import ArraySource, Channel
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 GENES = ["ERBB2", "VIM", "KRT8", "EPCAM", "ACTA2", "MSMB"]
@@ -47,11 +47,11 @@ def make_study(place: Path, *, predict=True, labels=True, lattice=(20, 50, 47)) 
             spot_diameter_um=55.0,
         )
     if predict:
-        write_prediction(place, grid, lattice)
+        plant_prediction(place, grid, lattice)
     return place
 
 
-def write_prediction(place: Path, grid: Grid, shape) -> None:
+def plant_prediction(place: Path, grid: Grid, shape) -> None:
     low = [lo for lo, _ in grid.bounds_um]
     spacing = [e / n for e, n in zip(grid.extent_um, shape, strict=True)]
     lattice = Grid(
@@ -78,7 +78,7 @@ def write_prediction(place: Path, grid: Grid, shape) -> None:
         genes,
         lattice,
     )
-    Prediction.write(
+    write_prediction(
         Study.open(place),
         Provenance("predictions", {"made": "export"}, {"shape": list(shape)}, 1),
         record,

@@ -24,6 +24,7 @@ from vortex_model.errors import VortexError
 from vortex_model.progress import CurvePoint, FirstPicture, Progress
 
 NICER = 5
+"""How far a child stands back behind the pages, and again once there is a picture to draw."""
 POLL_S = 0.2
 PATIENCE_S = 5.0
 IDLE_S = 600.0
@@ -172,6 +173,8 @@ def answer(
     def progress(fraction: float, message: str) -> None:
         if isinstance(message, FirstPicture):
             tell(fraction=fraction, message=message, made=message.made)
+            with contextlib.suppress(OSError):
+                os.nice(NICER)  # to draw it comes before what is left to do
         elif isinstance(message, CurvePoint):
             tell(fraction=fraction, message=message, step=message.step, value=message.value)
         else:

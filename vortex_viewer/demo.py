@@ -11,6 +11,7 @@ import platformdirs
 from vortex_model import Study, VortexError
 from vortex_model.errors import StudyError
 from vortex_model.phantom import PhantomSpec, make_phantom
+from vortex_model.prediction import is_checked
 from vortex_model.progress import Progress, part, silent
 
 
@@ -18,7 +19,9 @@ def demo_study(show: Callable[[str], AbstractContextManager[Progress]]) -> Path:
     """The demo's path; it is made when it is not there yet, or was left without a prediction."""
     place = platformdirs.user_data_path("vortex-viewer") / "demo.zarr"
     try:
-        ready = bool(Study.open(place).derived_ids("predictions"))
+        study = Study.open(place)
+        made = study.current_prediction
+        ready = made is not None and is_checked(study, made)
     except StudyError:
         ready = False
     if not ready:

@@ -33,8 +33,8 @@ class Status:
     log: tuple[tuple[float, str], ...] = ()
     """What it told and when, in seconds from its start; of messages that differ in their numbers
     alone, the last, at the time of the first."""
-    first: str | None = None
-    """What can be looked at while it works: the id of a first, coarse prediction."""
+    firsts: tuple[str, ...] = ()
+    """What can be looked at while it works: ids of predictions, each again when there is more."""
     seconds: float = 0.0
     """How long it has been at work."""
 
@@ -65,7 +65,7 @@ class Job:
         title: str,
         work: Work,
         on_change: Callable[[Status], None],
-        interval_s: float = 0.1,
+        interval_s: float = 0.25,
     ) -> None:
         self.status = Status(title)
         self._work, self._on_change, self._interval_s = work, on_change, interval_s
@@ -101,8 +101,10 @@ class Job:
         curve = self.status.curve
         if isinstance(message, CurvePoint):
             curve = (*curve, (message.step, message.value))
-        first = message.made if isinstance(message, FirstPicture) else self.status.first
-        grown = curve is not self.status.curve or first != self.status.first
+        firsts = self.status.firsts
+        if isinstance(message, FirstPicture):
+            firsts = (*firsts, message.made)
+        grown = curve is not self.status.curve or firsts is not self.status.firsts
         now = time.monotonic()
         with self._lock:
             self.status = replace(
@@ -110,7 +112,7 @@ class Job:
                 fraction=fraction,
                 message=str(message),
                 curve=curve,
-                first=first,
+                firsts=firsts,
                 **self._noted(message),
             )
         if grown or now - self._told >= self._interval_s:

@@ -37,7 +37,7 @@ Kind = TypeVar("Kind", bound=Piece)
 ALL = frozenset(f.name for f in fields(ViewState))
 CURSOR = ("cursor x", "cursor y", "cursor z")
 """What changes beside ``cursor_um`` where the crosshair moves along an axis."""
-GENE = frozenset({"gene", "prediction", "others", "together"})
+GENE = frozenset({"gene", "prediction", "checked", "others", "together"})
 """What must be loaded before anything of it can be drawn."""
 ADDRESS_S = 20.0
 """How long a page may take to say what stands behind # in its address."""
@@ -326,9 +326,12 @@ class Session:
         return state.with_(study=name)
 
     async def take(self, prediction: str) -> None:
-        """Show a prediction that has just been made."""
+        """Show a prediction that has just been made, or what is new of the one that is shown."""
         data = self.data
         if data is None:
+            return
+        if prediction == self.state.prediction:
+            self._follow({"checked"})
             return
         first = self.state.prediction is None
         wanted = self.state.with_(prediction=prediction, window=None)

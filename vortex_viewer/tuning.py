@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,22 +165,23 @@ class Tuning:
     show
         Called in the event loop with what the page shows of the job.
     done
-        Called in the event loop with a new prediction's id (a first, coarse one, or the last), the
-        one that was current when the job began, and whether this page began it.
+        Called in the event loop with the id of a prediction that is new, or that there is more to;
+        with those whose viewers are to see it; and whether this page began the job and is to see
+        it whatever it looks at.
     """
 
     def __init__(
         self,
         tunings: Tunings,
         show: Callable[[dict[str, Any] | None], None],
-        done: Callable[[str, str | None, bool], None],
+        done: Callable[[str, Collection[str | None], bool], None],
     ) -> None:
         self._tunings, self._show, self._done = tunings, show, done
         self._loop = asyncio.get_running_loop()
         self._came = tunings.clock()
         self._data: StudyData | None = None
         self._mine: set[int] = set()
-        self._taken = (0, False)  # a job's number, and whether it was done
+        self._taken = (0, 0)  # a job's number, and how many of its pictures
 
     def follow(self, data: StudyData) -> None:
         """The page shows this study from now on: what goes on there, or has just ended."""
@@ -217,11 +218,14 @@ class Tuning:
             return
         self._show(told.shown())
         status = told.status
-        done = status.phase == "done"
-        made = status.result if done else status.first if status.active else None
-        stage = (told.number, done)
-        if made is not None and stage > self._taken:
+        made = list(status.firsts) if status.active else []
+        if status.phase == "done":
+            made = [*status.firsts, str(status.result)]
+        stage = (told.number, len(made))
+        if made and stage > self._taken:
+            known = self._taken[1] if self._taken[0] == told.number else 0
             self._taken = stage
-            # whoever looks at the coarse one goes on to the fine one
-            before = (done and status.first) or told.before
-            self._done(str(made), before, told.number in self._mine)
+            if made[-1] in made[:known]:  # who looks at it still is told that there is more to it
+                self._done(made[-1], {made[-1]}, False)
+            else:  # whoever looks at the coarse one goes on to the fine one
+                self._done(made[-1], {told.before, *made}, told.number in self._mine)

@@ -38,6 +38,10 @@ class ChunkCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[ChunkCache], tuple[int]]:
+        """Another process begins with an empty one."""
+        return ChunkCache, (self._max_bytes,)
+
     def get(self, array: zarr.Array[Any], number: Sizes) -> Voxels:
         """All components of one chunk, (k, z, y, x), as stored; not to be written to."""
         found = self._find(array, number)

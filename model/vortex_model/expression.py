@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import anndata
 import numpy as np
@@ -96,6 +97,23 @@ class Measured:
             totals=self.totals[keep],
         )
 
+    @cached_property
+    def variability(self) -> FloatArray:
+        """Variance of each gene's normalised expression within sections, (genes,).
+
+        Within, not across: a shift between two sections is no biology to learn.
+        """
+        matrix = normalise(self.counts, self.totals)
+        total = np.zeros(matrix.shape[1])
+        for number in range(len(self.names)):
+            part = matrix[self.section == number]
+            if part.shape[0] == 0:
+                continue
+            mean = np.asarray(part.mean(axis=0)).ravel()
+            square = np.asarray(part.multiply(part).mean(axis=0)).ravel()
+            total += part.shape[0] * np.maximum(square - mean**2, 0.0)
+        return total / max(1, matrix.shape[0])
+
 
 def stack(sections: dict[str, anndata.AnnData]) -> Measured:
     """Stack measured sections on the genes that all of them measured.
@@ -153,7 +171,7 @@ def select_genes(measured: Measured, panel: str) -> list[str]:
     if kind in ("hvg", "top") and number:
         if not number.isdigit() or int(number) < 1:
             raise VortexError(f"Panel {panel!r}: write {kind}:N with N a whole number above 0.")
-        score = variability(measured) if kind == "hvg" else mean_expression(measured)
+        score = measured.variability if kind == "hvg" else mean_expression(measured)
         chosen = highest(measured, score, int(number))
     elif panel == "all":
         keep = detection(measured) >= detection_floor(measured)
@@ -180,7 +198,8 @@ def highest(measured: Measured, score: FloatArray, count: int) -> list[str]:
 
 def detection(measured: Measured) -> FloatArray:
     """Fraction of spots in which each gene was counted at all."""
-    return np.diff(measured.counts.tocsc().indptr) / max(1, measured.counts.shape[0])
+    spots, genes = measured.counts.shape
+    return np.bincount(measured.counts.indices, minlength=genes) / max(1, spots)
 
 
 def detection_floor(measured: Measured) -> float:
@@ -191,23 +210,6 @@ def detection_floor(measured: Measured) -> float:
 def mean_expression(measured: Measured) -> FloatArray:
     """Mean normalised expression of every gene, (genes,)."""
     return np.asarray(normalise(measured.counts, measured.totals).mean(axis=0)).ravel()
-
-
-def variability(measured: Measured) -> FloatArray:
-    """Variance of each gene's normalised expression within sections, (genes,).
-
-    Within, not across: a shift between two sections is no biology to learn.
-    """
-    matrix = normalise(measured.counts, measured.totals)
-    total = np.zeros(matrix.shape[1])
-    for number in range(len(measured.names)):
-        part = matrix[measured.section == number]
-        if part.shape[0] == 0:
-            continue
-        mean = np.asarray(part.mean(axis=0)).ravel()
-        square = np.asarray(part.multiply(part).mean(axis=0)).ravel()
-        total += part.shape[0] * np.maximum(square - mean**2, 0.0)
-    return total / max(1, matrix.shape[0])
 
 
 @dataclass(frozen=True)

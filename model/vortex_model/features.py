@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import zarr
 from scipy import ndimage
 
+from vortex_model.chunks import ChunkCache
 from vortex_model.crew import HERE, Crew
 from vortex_model.encoders.base import Encoder, Learner
 from vortex_model.encoders.layout import Layout, plan
@@ -29,6 +30,8 @@ CLIP = 6.0
 SAMPLES = 37
 """Places at which a spot's disc is looked at."""
 BATCH = 20_000
+HELD_BYTES = 128 << 20
+"""Features that are kept after they were read: under spots, then of the whole lattice."""
 LONG_VALUES = 1.5e7
 """Voxels, times channels, that take so long to encode that a first look is welcome."""
 FIRST_SHARE = 8
@@ -107,15 +110,20 @@ def compute_features(
     return provenance.id
 
 
+def has_features(study: Study, encoder: Encoder) -> bool:
+    """Whether an encoder's features of the study are there, on their usual lattice."""
+    layout = _layout(study, encoder, None)
+    return study.has_derived("features", _provenance(study, encoder, layout).id)
+
+
 def worth_a_first_look(study: Study, encoder: Encoder) -> bool:
     """Whether an encoder's features are yet to be made and take long, and a coarse look far less.
 
     The look is the encoder ``coarse``.
     """
-    fine = _layout(study, encoder, None)
-    if study.has_derived("features", _provenance(study, encoder, fine).id):
+    if has_features(study, encoder):
         return False
-    look = _layout(study, CoarseEncoder(), None)
+    fine, look = (_layout(study, one, None) for one in (encoder, CoarseEncoder()))
     there, here = (float(np.prod(part.level.array.shape)) for part in (fine, look))
     return there >= LONG_VALUES and here <= there / FIRST_SHARE
 
@@ -220,6 +228,7 @@ class Features:
         self.channel_names = tuple(str(c) for c in own["channels"])
         self.groups = tuple(str(g) for g in own["groups"])
         self.array = cast("zarr.Array[Any]", group["array"])
+        self._chunks = ChunkCache(HELD_BYTES)
         self.mask: npt.NDArray[np.bool_] = np.asarray(
             cast("zarr.Array[Any]", group["mask"])[:], dtype=np.bool_
         )
@@ -287,7 +296,9 @@ class Features:
         """One part, normalised."""
         box = self._box(start)
         inside = self.mask[box]
-        values = np.asarray(self.array[(slice(None), *box)])[:, inside].T
+        depth, height, width = self.array.chunks[1:]
+        number = (start[0] // depth, start[1] // height, start[2] // width)
+        values = self._chunks.get(self.array, number)[:, inside].T
         index = np.argwhere(inside) + start
         z, y, x = (s.stop for s in box)
         return FeatureBlock(start, (z, y, x), self._normaliser(values, index[:, 0]), index)
@@ -384,12 +395,8 @@ class Features:
         out = np.zeros((len(flat), len(self.channel_names)), dtype=np.float32)
         for which in np.unique(key):
             rows = np.flatnonzero(key == which)
-            start = chunk[rows[0]] * size
-            box = tuple(
-                slice(int(a), int(min(a + s, n)))
-                for a, s, n in zip(start, size, self.grid.shape, strict=True)
-            )
-            values = np.asarray(self.array[(slice(None), *box)])
-            local = index[rows] - start
+            z, y, x = (int(n) for n in chunk[rows[0]])
+            values = self._chunks.get(self.array, (z, y, x))
+            local = index[rows] - (z, y, x) * size
             out[rows] = values[:, local[:, 0], local[:, 1], local[:, 2]].T
         return out

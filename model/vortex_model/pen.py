@@ -99,6 +99,15 @@ class Pen:
         with replaced(final):
             draft.rename(final)
 
+    def add(self, draft: Path, where: str) -> None:
+        """Add a draft's folders to the group at ``where``, then give it the draft's attributes.
+
+        Whoever reads meanwhile finds the group as it was, or whole.
+        """
+        for folder in sorted(place for place in draft.iterdir() if place.is_dir()):
+            self.land(folder, f"{where}/{folder.name}")
+        (draft / "zarr.json").replace(self._path / where / "zarr.json")
+
     def _sweep(self) -> None:
         for left in self._path.glob(".partial-*"):
             shutil.rmtree(left, ignore_errors=True)

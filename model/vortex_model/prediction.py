@@ -7,7 +7,6 @@ A part of a gene, a mean over a region and all genes at a place read the chunks 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -24,61 +23,29 @@ from vortex_model.factors import (
     Level,
     read_factors,
     read_levels,
-    write_factors,
-    write_levels,
 )
 from vortex_model.gene_cache import GeneCache
 from vortex_model.gene_sums import Genes, GeneSum, GeneSums
 from vortex_model.grid import Grid
-from vortex_model.study import Provenance, Study
+from vortex_model.study import Study
 from vortex_model.trust import (
     Calibration,
-    Trust,
     read_trust,
     read_unlike,
-    write_trust,
 )
 
 SAMPLE = 1 << 18
 """A gene's range and histogram are those of so many tokens."""
 Floats = npt.NDArray[np.floating[Any]]
 
+UNCHECKED = (
+    "Not checked: nobody knows yet how far this prediction can be trusted. Fine-tuning is at it "
+    "still, or was stopped: start it again with the same choices to know."
+)
 _OLD = (
     "This prediction has no {}: it was made before they were worked out, or from too few spots. "
     "Fine-tune again, on at least 20 spots."
 )
-
-
-@dataclass(frozen=True)
-class PredictionRecord:
-    """What a prediction is made of, in memory, before it is written.
-
-    Attributes
-    ----------
-    factors
-        (k, z, y, x), nan-free; zero outside tissue.
-    variance
-        Predictive variance of each factor, (k, z, y, x).
-    mask
-        Tissue, (z, y, x) bool.
-    loadings
-        (k, genes).
-    genes
-        Index: gene name. Columns: ``mean`` (added to the product), ``reliability``, ``low``,
-        ``high`` (held-out Pearson correlation by spatial blocks and its 95 % interval).
-    grid
-        The token lattice.
-    trust
-        Calibrated intervals, measured places, unlike morphology; none when nobody worked it out.
-    """
-
-    factors: Floats
-    variance: Floats
-    mask: npt.NDArray[np.bool_]
-    loadings: Floats
-    genes: pd.DataFrame
-    grid: Grid
-    trust: Trust | None = None
 
 
 class Prediction:
@@ -91,7 +58,10 @@ class Prediction:
         own: Any = group.attrs["prediction"]
         self.provenance: dict[str, Any] = study.provenance("predictions", name)
         self.grid = Grid.from_json(own["grid"])
-        self.genes = pd.DataFrame(own["genes"]).set_index("gene")
+        self.checked = _is_checked(own)
+        """Whether it is known how far it can be trusted."""
+        # a column of nothing but None is of no numbers otherwise
+        self.genes = pd.DataFrame(own["genes"]).set_index("gene").astype(float)
         """Index: gene name; columns ``mean``, ``reliability``, ``low``, ``high``."""
         self._chunks = ChunkCache()
         self._levels: list[Level] = read_levels(group, own, self._chunks)
@@ -126,32 +96,6 @@ class Prediction:
                     f"or 'vortex-viewer finetune {study.path}'."
                 )
         return cls(study, name, cache)
-
-    @staticmethod
-    def write(study: Study, provenance: Provenance, record: PredictionRecord) -> str:
-        """Keep a prediction in its study; returns its id."""
-
-        def fill(group: zarr.Group) -> None:
-            stored = write_levels(group, record.factors, record.mask, record.loadings, record.grid)
-            deviation = np.sqrt(np.maximum(record.variance, 0), dtype=np.float32)
-            write_factors(group, "deviation", deviation, record.mask, "uint8")
-            group.create_array(
-                "loadings",
-                data=np.asarray(record.loadings, dtype=np.float32),
-                dimension_names=("factor", "gene"),
-            )
-            if record.trust is not None:
-                chunks = tuple(min(CHUNK, n) for n in record.grid.shape)
-                write_trust(group, record.trust, chunks)
-            table = record.genes.rename_axis("gene").reset_index()
-            group.attrs["prediction"] = {
-                "grid": record.grid.to_json(),
-                **stored,
-                "units": UNITS,
-                "genes": {c: _json_column(table[c]) for c in table.columns},
-            }
-
-        return study.write_derived(provenance, fill)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -310,6 +254,8 @@ class Prediction:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences that whoever looks at the prediction should read; often none."""
+        if not self.checked:
+            return (UNCHECKED,)
         return self._trust.warnings if self._trust is not None else ()
 
     def interval(self, name: str, level: float = 0.9) -> tuple[xr.DataArray, xr.DataArray]:
@@ -486,12 +432,15 @@ class Prediction:
         )
 
 
+def is_checked(study: Study, name: str) -> bool:
+    """Whether it is known how far a prediction can be trusted."""
+    return _is_checked(study.derived("predictions", name).attrs["prediction"])
+
+
+def _is_checked(own: Any) -> bool:
+    return bool(own.get("checked", True))
+
+
 def _finite(value: Any) -> float | None:
     number = float(value)
     return number if np.isfinite(number) else None
-
-
-def _json_column(column: pd.Series[Any]) -> list[Any]:
-    if column.dtype.kind == "f":
-        return [_finite(v) for v in column]
-    return [v.item() if isinstance(v, np.generic) else v for v in column]

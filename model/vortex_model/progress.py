@@ -40,7 +40,7 @@ class FirstPicture(str):
     Attributes
     ----------
     made
-        Id of a prediction.
+        Id of a prediction. It may be told again when there is more to it.
     """
 
     made: str

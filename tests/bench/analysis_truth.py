@@ -32,7 +32,8 @@ from vortex_model.features import Features
 from vortex_model.grid import Grid
 from vortex_model.phantom import PhantomSpec, make_phantom, true_expression
 from vortex_model.phantom.anatomy import CLASSES
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction import Prediction
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, StudyInfo
 
 GROUPS = {
@@ -238,7 +239,7 @@ def large_panel() -> tuple[float, float, float]:
             table,
             Grid(shape, (20.0, 20.0, 20.0)),
         )
-        Prediction.write(study, Provenance("predictions", {}, {}, 1), record)
+        write_prediction(study, Provenance("predictions", {}, {}, 1), record)
         prediction = Prediction.load(study)
         start = time.perf_counter()
         spatial_table(prediction)

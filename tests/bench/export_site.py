@@ -27,7 +27,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel
 from vortex_model.phantom import PhantomSpec, make_phantom
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 from vortex_viewer.export import export_site
 
@@ -186,7 +186,7 @@ def make_block(place: Path, shape: tuple[int, int, int] = SHAPE) -> None:
     small = np.asarray(image.levels[0].array[:])
     with Study.create(place, StudyInfo("block", modality="light-sheet")) as study:
         study.write_morphology(Mirrored(small, grid, image.channels))
-    Prediction.write(Study.open(place), Provenance("predictions", {}, {"bench": 1}, 1), record)
+    write_prediction(Study.open(place), Provenance("predictions", {}, {"bench": 1}, 1), record)
 
 
 def median(rows: list[dict[str, float]], name: str) -> float:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Channel
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 CHANNELS = (Channel("nuclei", "nuclear", "00FFFF"), Channel("stroma", "cytoplasm", "FF00FF"))
@@ -42,7 +42,7 @@ def predict(study: Study, grid: Grid, rank: int, genes: int) -> str:
     variance = np.broadcast_to((spread**2).astype(np.float16), factors.shape)
     record = PredictionRecord(factors, variance, mask, loadings, table, grid)
     made_by = Provenance("predictions", {}, {"bench": [*grid.shape, rank, genes]}, 1)
-    return Prediction.write(study, made_by, record)
+    return write_prediction(study, made_by, record)
 
 
 def block(place: Path, shape: tuple[int, int, int], token_um: float, rank: int, genes: int) -> Path:

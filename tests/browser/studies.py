@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from vortex_model.grid import Grid
 from vortex_model.multiscale import ArraySource, Channel
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 GRID = Grid((40, 96, 128), (10.0, 10.0, 10.0), (5.0, 5.0, 5.0))
@@ -55,7 +55,7 @@ def predict(study: Study) -> str:
     mask = np.ones(lattice.shape, bool)
     record = PredictionRecord(factors, np.full_like(factors, 0.04), mask, loadings, genes, lattice)
     made_by = Provenance("predictions", {"study": study.name}, {"predictor": "gp"}, 1)
-    return Prediction.write(study, made_by, record)
+    return write_prediction(study, made_by, record)
 
 
 def many_genes(path: Path, count: int) -> Path:
@@ -72,7 +72,7 @@ def many_genes(path: Path, count: int) -> Path:
         record = PredictionRecord(
             factors, factors + 1, np.ones(lattice.shape, bool), np.ones((1, count)), genes, lattice
         )
-        Prediction.write(study, Provenance("predictions", {"n": str(count)}, {}, 1), record)
+        write_prediction(study, Provenance("predictions", {"n": str(count)}, {}, 1), record)
     return path
 
 

@@ -8,18 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from small_checkpoint import small
 from visiting import Running, Visitor, running
 
 from vortex_model.encoders import available, forget, remember
+from vortex_model.errors import Cancelled
 from vortex_model.phantom import PhantomSpec, make_phantom
 from vortex_model.prediction import Prediction
+from vortex_model.progress import FirstPicture
 from vortex_model.study import Study
 from vortex_model.training.finetune import finetune
 from vortex_model.training.versions import compare, summary
 
 XY = '[data-slice="xy"]'
 SAID = ".v-finetune [role=status]"
+KNOWN = "document.body.dataset.reliability !== undefined"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,11 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     visitor.page.evaluate("window.same = true")
     assert "No gene has been predicted yet" in visitor.page.locator(".note").inner_text()
     gray = visitor.still(XY)
+    visitor.page.evaluate(
+        """() => { window.seen = []; const told = document.body.dataset;
+        new MutationObserver(() => seen.push([told.prediction ?? "", told.job ?? ""]))
+          .observe(document.body, { attributes: true }); }"""
+    )
 
     start(visitor, "hvg:250")
     visitor.page.wait_for_function("document.body.dataset.job === 'running'")
@@ -93,6 +102,7 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     )
     assert visitor.said("job") == "done", visitor.page.locator(SAID).inner_text()
     visitor.wait_said("genes", "250")
+    visitor.page.wait_for_function(KNOWN)
     visitor.settle()
     assert "250 genes are ready" in visitor.page.locator(SAID).inner_text()
     first = visitor.page.locator(".row").first
@@ -100,6 +110,9 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
     coloured = visitor.still(XY)
     assert (abs(coloured - gray).max(axis=-1) > 30).mean() > 0.05
     made = visitor.said("prediction")
+    # the picture came first, then how far to trust it
+    assert [made, "running"] in visitor.page.evaluate("window.seen")
+    assert "Not checked" not in visitor.page.locator(".v-genes").inner_text()
 
     # features are there now: five genes by name take seconds
     names = [str(g) for g in Prediction.load(phantom_study(phantom_server)).genes.index[:5]]
@@ -111,6 +124,36 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
         visitor.page.locator(".row").nth(i).get_attribute("data-name") for i in range(5)
     } == set(names)
     assert visitor.page.evaluate("window.same") is True
+
+
+@pytest.mark.timeout(280)
+def test_a_picture_that_was_not_checked_says_so_and_the_same_choices_check_it(
+    visitors: Callable[..., Visitor], phantom_server: Running
+) -> None:
+    study = phantom_study(phantom_server)
+
+    def stop(_fraction: float, message: str) -> None:
+        if isinstance(message, FirstPicture):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        finetune(study, panel="top:1000", predictor="knn", progress=stop)
+    name = study.current_prediction
+    visitor = visitors(1024, 768)
+    visitor.go(phantom_server.address)
+    assert visitor.said("prediction") == name
+    care = visitor.page.locator(".care summary")
+    assert "Not checked" in care.inner_text()
+    numbers = visitor.page.locator(".row .number")
+    assert not any(text.strip("\u2013") for text in numbers.all_inner_texts())
+    if os.environ.get("VORTEX_SCREENSHOTS"):
+        visitor.page.screenshot(path=f"{os.environ['VORTEX_SCREENSHOTS']}/unchecked.png")
+    start(visitor, "top:1000", predictor="knn")
+    visitor.page.wait_for_function("document.body.dataset.job === 'done'", timeout=120_000)
+    visitor.page.wait_for_function(KNOWN)
+    assert visitor.said("prediction") == name
+    assert float(numbers.first.inner_text()) > 0.1
+    assert not care.is_visible() or "Not checked" not in care.inner_text()
 
 
 @pytest.mark.timeout(280)
@@ -252,10 +295,11 @@ def test_a_job_outlives_its_page_and_a_new_page_shows_it_cancels_it_and_takes_it
     two.page.reload()
     two.page.wait_for_function("document.body.dataset.job !== undefined", timeout=60_000)
     two.page.wait_for_function("document.body.dataset.genes === '250'", timeout=240_000)
-    assert two.said("job") == "done"
+    two.page.wait_for_function("document.body.dataset.job === 'done'", timeout=60_000)
     assert two.said("prediction") not in (None, before)
     assert "250 genes are ready" in two.page.locator(SAID).inner_text()
     # a version that was restored is what the next page begins with
+    two.page.get_by_role("tab", name="Fine-tune").click()  # closed, if the job was done by then
     old = two.page.locator(f'.versions li[data-id="{before}"]')
     old.get_by_role("button", name="Show").click()
     two.wait_said("prediction", before)
@@ -286,6 +330,7 @@ def test_another_study_is_learned_from_too(
     start(visitor, "hvg:250")
     shown = page.locator(".versions li.on", has_text="beside Another block")
     shown.wait_for(timeout=200_000)
+    visitor.wait_said("job", "done")
     log = page.locator(".joblog")
     log.locator("summary").click()
     lines = log.locator("li").all_inner_texts()
@@ -293,4 +338,4 @@ def test_another_study_is_learned_from_too(
     assert "Done" in lines[-1]
     visitor.choose_study("other")
     page.get_by_role("tab", name="Fine-tune").click()
-    assert "Another block" not in page.get_by_role("group", name="Other studies").inner_text()
+    expect(page.get_by_role("group", name="Other studies")).not_to_contain_text("Another block")

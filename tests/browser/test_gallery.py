@@ -12,7 +12,7 @@ from PIL import Image
 from studies import GRID, block, stack
 from visiting import Running, Visitor, running
 
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study
 
 GENES = ["KRT8", "ERBB2", "VIM", "COL1A1"]
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
     mask = np.ones(lattice.shape, bool)
     record = PredictionRecord(factors, factors + 1, mask, np.ones((1, 4)), table, lattice)
-    Prediction.write(Study.open(first), Provenance("predictions", {}, {}, 1), record)
+    write_prediction(Study.open(first), Provenance("predictions", {}, {}, 1), record)
     paths = [
         first,
         stack(folder / "stack.zarr"),

@@ -11,7 +11,7 @@ from studies import block
 from visiting import Running, Visitor, running
 
 from vortex_model import Study
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance
 from vortex_viewer.state import ViewState
 from vortex_viewer.views import keep_view
@@ -45,7 +45,7 @@ def other_version(study: Study) -> None:
         genes,
         made.grid,
     )
-    Prediction.write(study, Provenance("predictions", {"study": "other"}, {}, 1), record)
+    write_prediction(study, Provenance("predictions", {"study": "other"}, {}, 1), record)
     study.make_current(made.id)
 
 

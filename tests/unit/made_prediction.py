@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from vortex_model.grid import Grid
-from vortex_model.prediction import GeneCache, Prediction, PredictionRecord
+from vortex_model.prediction import GeneCache, Prediction
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 
@@ -37,7 +38,7 @@ def make_prediction(
         genes,
         Grid(shape, spacing),
     )
-    Prediction.write(study, Provenance("predictions", {}, {}, 1), record)
+    write_prediction(study, Provenance("predictions", {}, {}, 1), record)
     return Prediction.load(study, cache=GeneCache(place.parent / "cache"))
 
 

@@ -11,8 +11,9 @@ from vortex_model.errors import Cancelled, UnknownNameError, VortexError
 from vortex_model.expression import Measured, fit_basis
 from vortex_model.grid import Grid
 from vortex_model.metrics import pearson
-from vortex_model.prediction import Prediction
+from vortex_model.prediction import Prediction, is_checked
 from vortex_model.predictors import Places, Training, create
+from vortex_model.progress import FirstPicture
 from vortex_model.study import Study
 from vortex_model.training import lattice
 from vortex_model.training.finetune import finetune
@@ -111,13 +112,48 @@ def test_cancel_stops_and_leaves_nothing_half_made(study):
 
     def stop(fraction: float, message: str) -> None:
         seen.append(fraction)
-        if fraction > 0.7:
+        if fraction > 0.1:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         finetune(study, sections=["S2"], panel="hvg:7", progress=stop)
     assert study.derived_ids("predictions") == before
     assert seen == sorted(seen)
+
+
+def test_the_picture_comes_first_and_stays_where_the_rest_is_stopped(study):
+    pictures: list[str] = []
+
+    def stop(fraction: float, message: str) -> None:
+        if pictures:
+            raise Cancelled
+        if isinstance(message, FirstPicture):
+            pictures.append(message.made)
+
+    choices = {"sections": ["S2"], "panel": "hvg:8"}
+    with pytest.raises(Cancelled):
+        finetune(study, **choices, progress=stop)
+    (name,) = pictures
+    assert study.current_prediction == name
+    early = Prediction.load(study, name)
+    assert not (early.checked or early.has_intervals or is_checked(study, name))
+    assert early.genes["reliability"].isna().all()
+    assert early.warnings[0].startswith("Not checked")
+
+    assert finetune(study, **choices) == name
+    whole = Prediction.load(study, name)
+    assert whole.checked and whole.has_intervals
+    assert whole.genes["reliability"].notna().all()
+    assert not any("Not checked" in warning for warning in whole.warnings)
+    assert whole.provenance == early.provenance
+    gene = whole.genes.index[0]
+    assert np.array_equal(whole.gene(gene), early.gene(gene), equal_nan=True)
+    rough, fine = (p.uncertainty(gene).to_numpy()[p.mask] for p in (early, whole))
+    assert 0.9 < np.median(rough / fine) < 1.1
+    pictures.clear()
+    told: list[str] = []
+    assert finetune(study, **choices, progress=lambda _, message: told.append(message)) == name
+    assert not any(isinstance(message, FirstPicture) for message in told)
 
 
 def test_mistakes_are_told_before_anything_is_computed(study, bare):
@@ -228,17 +264,16 @@ def test_the_rank_follows_what_stands_out_of_noise():
     assert noise_rank(noise + signal, section) == 9
 
 
-def test_the_interpolated_variance_is_near_the_exact_one(study, monkeypatch):
+def test_the_interpolated_variance_is_near_the_exact_one(study):
     sample = gather(study, ["S1", "S3"], study_features(study, "texture"))
     features = study_features(study, "texture")
     predictor = create("gp")
     _, scores = learn_basis(sample.measured, list(sample.measured.genes), 4)
     predictor.fit(Training(sample.places, sample.measured.section, scores, sample.measured.totals))
-    _, exact, mask, _ = lattice.predict_lattice(predictor, 4, features, sample.measured)
-    monkeypatch.setattr(lattice, "MIN_VARIANCE_PLACES", 300)
-    monkeypatch.setattr(lattice, "MAX_VARIANCE_PLACES", 300)
+    made = lattice.predict_lattice(predictor, 4, features, sample.measured)
+    exact, mask = made.variance(predictor), made.mask
     assert mask.sum() > 1000
-    _, rough, _, _ = lattice.predict_lattice(predictor, 4, features, sample.measured)
+    rough = made.variance(predictor, 300)
     ratio = np.sqrt(rough[:, mask] / exact[:, mask])
     assert 0.9 < np.median(ratio) < 1.1
     assert np.quantile(ratio, 0.05) > 0.6

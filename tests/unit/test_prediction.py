@@ -9,7 +9,8 @@ import pytest
 from vortex_model.errors import StudyError, UnknownNameError, VortexError
 from vortex_model.expression import UNITS
 from vortex_model.grid import Grid
-from vortex_model.prediction import GeneCache, Prediction, PredictionRecord
+from vortex_model.prediction import GeneCache, Prediction
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 SHAPE = (40, 35, 33)  # more than one chunk along each axis
@@ -41,7 +42,7 @@ def study(record, tmp_path_factory):
     with Study.create(place, StudyInfo("p")):
         pass
     opened = Study.open(place)
-    Prediction.write(opened, Provenance("predictions", {}, {}, 1), record)
+    write_prediction(opened, Provenance("predictions", {}, {}, 1), record)
     return opened
 
 
@@ -191,7 +192,7 @@ def test_genes_that_one_byte_would_spoil_get_two(record, study, tmp_path):
     loadings = np.array([[1.0], [1.0], [0.0], [0.0]])
     genes = record.genes.iloc[:1]
     made = PredictionRecord(factors, record.variance, record.mask, loadings, genes, GRID)
-    name = Prediction.write(study, Provenance("predictions", {}, {"small": 1}, 1), made)
+    name = write_prediction(study, Provenance("predictions", {}, {"small": 1}, 1), made)
     small = Prediction.load(study, name, GeneCache(tmp_path / "small"))
     got = small.gene("ERBB2").values
     study.remove_derived("predictions", name)
@@ -261,7 +262,7 @@ def test_coarser_levels_are_means_over_tissue(tmp_path):
     with Study.create(tmp_path / "l.zarr", StudyInfo("l")):
         pass
     study = Study.open(tmp_path / "l.zarr")
-    Prediction.write(study, Provenance("predictions", {}, {}, 1), made)
+    write_prediction(study, Provenance("predictions", {}, {}, 1), made)
     prediction = Prediction.load(study, cache=GeneCache(tmp_path / "genes"))
     assert [g.shape for g in prediction.grids] == [shape, (40, 45, 35)]
     fine = np.where(mask, factors.sum(axis=0) + 3.0, np.nan)

@@ -7,7 +7,8 @@ import pytest
 from vortex_model.analysis import moments, spatial
 from vortex_model.errors import VortexError
 from vortex_model.grid import Grid
-from vortex_model.prediction import GeneCache, Prediction, PredictionRecord
+from vortex_model.prediction import GeneCache, Prediction
+from vortex_model.prediction_record import PredictionRecord, write_prediction
 from vortex_model.study import Provenance, Study, StudyInfo
 
 SHAPE = (9, 70, 66)  # more than one box along y and x
@@ -33,7 +34,7 @@ def prediction(tmp_path_factory):
         pass
     study = Study.open(place)
     grid = Grid(SHAPE, (12.0, 10.0, 10.0))
-    Prediction.write(
+    write_prediction(
         study,
         Provenance("predictions", {}, {}, 1),
         PredictionRecord(factors * mask, variance, mask, loadings, genes, grid),

@@ -187,6 +187,37 @@ def test_the_same_inputs_are_made_once(study):
     assert other.id != made.id
 
 
+def test_what_is_added_to_a_derived_thing_lands_whole_or_not_at_all(study):
+    def first(group):
+        group.create_array("values", data=np.arange(3))
+        group.attrs["told"] = {"early": 1}
+
+    name = study.write_derived(Provenance("predictions", {}, {"add": 1}, 1), first)
+    made = study.provenance("predictions", name)
+
+    def more(group):
+        assert group.attrs["told"] == {"early": 1}
+        group.create_array("more", data=np.arange(5))
+        group.attrs["told"] = {"late": 2}
+
+    def broken(group):
+        more(group)
+        raise RuntimeError("no disk")
+
+    with pytest.raises(RuntimeError):
+        study.add_derived("predictions", name, broken)
+    assert study.derived("predictions", name).attrs["told"] == {"early": 1}
+    assert sorted(study.derived("predictions", name)) == ["values"]
+    study.add_derived("predictions", name, more)
+    whole = study.derived("predictions", name)
+    assert whole.attrs["told"] == {"late": 2}
+    assert sorted(whole) == ["more", "values"] and list(whole["values"][:]) == [0, 1, 2]
+    assert study.provenance("predictions", name) == made
+    assert not list(study.path.glob(".partial-*"))
+    with pytest.raises(UnknownNameError):
+        study.add_derived("predictions", "nothing", more)
+
+
 def test_a_second_writer_is_told_who_holds_the_pen(study):
     code = (
         "import sys, time; from vortex_model.study import Study\n"

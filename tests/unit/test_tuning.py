@@ -1,16 +1,25 @@
 """Fine-tuning outlives the page that began it: other pages of the study see it and take it."""
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from vortex_model.errors import VortexError
+from vortex_model.prediction_record import PredictionRecord, check_prediction, write_prediction
 from vortex_model.progress import FirstPicture, Progress
+from vortex_model.provenance import Provenance
+from vortex_model.trust import SpotPlaces, Trust
+from vortex_viewer.panels.facts import gene_table
 from vortex_viewer.scene.data import StudyData
 from vortex_viewer.tuning import RECENT_S, Tuning, Tunings
+
+COLUMNS = ["reliability", "low", "high"]
 
 
 class Slow:
@@ -34,7 +43,7 @@ class Page:
 
     def __init__(self, tunings: Tunings, data: StudyData) -> None:
         self.jobs: list[dict[str, Any] | None] = []
-        self.done: list[tuple[str, str | None, bool]] = []
+        self.done: list[tuple[str, set[str | None], bool]] = []
         self.tuning = Tuning(tunings, self.jobs.append, lambda *end: self.done.append(end))
         self.tuning.follow(data)
 
@@ -70,7 +79,7 @@ def test_a_page_that_opens_later_sees_the_job_and_takes_its_result(data: StudyDa
         assert len(work.wishes) == 1  # one at a time
         work.go_on.set()
         assert "genes are ready" in (await second.until("done"))["message"]
-        assert second.done == [(shown, shown, False)]
+        assert second.done == [(shown, {shown}, False)]
         assert not first.done
 
     asyncio.run(visit())
@@ -80,16 +89,18 @@ def test_pages_take_the_first_picture_and_then_the_fine_one(data: StudyData) -> 
     fine, let = data.study.current_prediction, threading.Event()
 
     def work(study: Path, wish: dict[str, Any], progress: Progress) -> str:
-        progress(0.15, FirstPicture("a first picture is there", "coarse"))
+        progress(0.1, FirstPicture("a first picture is there", "coarse"))
+        progress(0.15, FirstPicture("how far to trust it is known", "coarse"))
         progress(0.3, "encoding")
         let.wait(10)
+        progress(0.7, FirstPicture("the picture is there", fine))
         return fine
 
     async def visit() -> None:
-        tunings = Tunings(work)
+        tunings = Tunings(work, lambda: 0.0)  # every page begins to open before all that
         mine, other = Page(tunings, data), Page(tunings, data)
         mine.tuning.start({})
-        while not (mine.done and other.done):
+        while not (len(mine.done) == len(other.done) == 2):
             await asyncio.sleep(0.01)
         assert mine.jobs[-1]["phase"] == "running"
         late = Page(tunings, data)  # opens while the fine one is made
@@ -97,11 +108,17 @@ def test_pages_take_the_first_picture_and_then_the_fine_one(data: StudyData) -> 
         for page in (mine, other, late):
             await page.until("done")
             await asyncio.sleep(0.05)
-        assert [made for made, _, _ in mine.done] == ["coarse", fine]
-        assert [own for _, _, own in other.done] == [False, False]
+        last = Page(tunings, data)
+        assert [made for made, _, _ in mine.done] == ["coarse", "coarse", fine, fine]
+        assert [own for _, _, own in mine.done] == [True, False, True, False]
+        assert not any(own for _, _, own in other.done)
         # whoever looks at the coarse one goes on to the fine one
-        assert mine.done[1] == (fine, "coarse", True)
-        assert late.done[-1] == (fine, "coarse", False)
+        assert mine.done[2] == (fine, {fine, "coarse"}, True)
+        assert late.done[0] == ("coarse", {fine, "coarse"}, False)
+        assert late.done[1] == (fine, {fine, "coarse"}, False)
+        assert last.done == [(fine, {fine, "coarse"}, False)]
+        # whoever looks at another one by now is left alone
+        assert mine.done[3] == late.done[-1] == (fine, {fine}, False)
 
     asyncio.run(visit())
 
@@ -168,3 +185,25 @@ def test_a_mistake_is_told_to_the_next_page_only_where_nobody_saw_it(data: Study
         assert Page(alone, data).jobs[0]["message"] == "No gene is named 'X'."
 
     asyncio.run(visit())
+
+
+def test_what_is_found_out_of_a_prediction_later_is_seen(phantom: Path, tmp_path: Path) -> None:
+    data = StudyData(Path(shutil.copytree(phantom, tmp_path / "later.zarr")), 1 << 20)
+    made = data.prediction(data.study.current_prediction)
+    genes, shape = made.genes.index[:3], (1, *made.grid.shape)
+    table = pd.DataFrame({"mean": 1.0, **dict.fromkeys(COLUMNS, np.nan)}, index=genes)
+    flat = np.zeros(shape, np.float32)
+    record = PredictionRecord(
+        flat, flat, made.mask, np.ones((1, 3)), table, made.grid, checked=False
+    )
+    name = write_prediction(data.study, Provenance("predictions", {}, {"early": 1}, 1), record)
+    early = data.prediction(name)
+    assert data.prediction(name) is early and not early.checked
+    trust = Trust(None, SpotPlaces(np.zeros((1, 3)), np.zeros(1, np.int64)), None, ("Mind this.",))
+    check_prediction(data.study, name, flat + 4, table[COLUMNS].fillna(0.5), trust)
+    late = data.prediction(name)
+    assert late.checked and late.warnings == ("Mind this.",)
+    assert list(late.genes["reliability"]) == [0.5] * 3
+    assert np.nanmax(late.uncertainty(genes[0])) == pytest.approx(2, rel=0.01)
+    assert data.prediction(name) is late
+    assert gene_table(data, name).warnings == ("Mind this.",)

@@ -19,12 +19,13 @@ export function render({ model }) {
   const tall = make("div", { class: "tall" });
   const none = make("button", { class: "plain morphology", type: "button", title: "Show the morphology without expression" }, "Morphology alone");
   const note = make("div", { class: "note" });
+  const care = make("details", { class: "care", hidden: true });
   list.append(tall);
   const root = make("section", { class: "v-genes" },
     make("div", { class: "search" }, make("span", { class: "glass", "aria-hidden": "true" }), input),
     formula, told, sets,
     make("div", { class: "head" }, count, make("span", { class: "sorts" }, load, loved, sort)), file,
-    note, list,
+    care, note, list,
     make("div", { class: "under" }, none,
       make("label", { class: "trusted", title: "Names of genes whose reliability is lower are greyed" }, "Grey below", trusted)));
 
@@ -153,6 +154,12 @@ export function render({ model }) {
     }
     if (document.activeElement !== trusted) trusted.value = props.trusted ?? 0;
     if (stamp === names && before.about?.of !== props.about?.of) arrange();
+    if (stamp === names && before.genes !== props.genes) arrange();
+    const warnings = props.warnings ?? [];
+    if (JSON.stringify(before.warnings ?? []) !== JSON.stringify(warnings)) {
+      care.hidden = !warnings.length;
+      care.replaceChildren(make("summary", {}, warnings[0]), ...warnings.slice(1).map((text) => make("p", {}, text)));
+    }
     if (stamp !== names) { names = stamp; at = -1; arrange(); list.scrollTop = 0; }
     const has = rows.length > 0;
     root.classList.toggle("empty", !has);

@@ -40,12 +40,14 @@ class GeneTable:
 
     columns: dict[str, list[Any]]
     note: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def gene_table(data: StudyData, prediction: str | None) -> GeneTable:
     """Genes with their reliability."""
     if prediction is not None:
-        table = data.prediction(prediction).genes
+        made = data.prediction(prediction)
+        table = made.genes
         return GeneTable(
             {
                 "name": [str(g) for g in table.index],
@@ -54,6 +56,7 @@ def gene_table(data: StudyData, prediction: str | None) -> GeneTable:
                 "high": _numbers(table["high"]),
             },
             None,
+            made.warnings,
         )
     if data.section_names:
         note = (

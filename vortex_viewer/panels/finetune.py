@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +102,11 @@ class FineTune(Piece):
             others = [str(paths[name]) for name in wish.get("others", []) if name in paths]
             self._tuning.start({**wish, "others": others})
 
-    def _done(self, prediction: str, before: str | None, mine: bool) -> None:
+    def _done(self, prediction: str, before: Collection[str | None], mine: bool) -> None:
         """Show what was made, unless this page looks at an older version than it began from."""
         session = self._session
-        if mine or session.state.prediction in (None, before):
+        shown = session.state.prediction
+        if mine or shown is None or shown in before:
             session.spawn(session.take(prediction))
         session.spawn(self._list())
 

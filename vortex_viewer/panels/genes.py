@@ -79,6 +79,8 @@ class GeneList(Piece):
             colour=COLOURS[session.state.colour],
             trusted=session.state.trusted,
         )
+        if "checked" in changed:
+            session.spawn(self._checked())
         if "prediction" in changed and self._listed != (session.data, session.state.prediction):
             session.spawn(self._list())
 
@@ -95,13 +97,26 @@ class GeneList(Piece):
         self._stamp += 1
         self.show_bulk(stamp=self._stamp, genes=table.columns, order=None, scores=None)
         self.show(
-            note=note, gene=session.state.gene, prediction=session.state.prediction, told=None
+            note=note,
+            gene=session.state.gene,
+            prediction=session.state.prediction,
+            told=None,
+            warnings=table.warnings,
         )
         self._sets = {}
         self.show(sets=[])
         names = table.columns["name"]
         work = partial(gene_names.about, names, data.info.species)
         self.show_bulk(about={"of": self._stamp, **await session.run(work)})
+
+    async def _checked(self) -> None:
+        """How far the prediction can be trusted is known now; the list stays where it is."""
+        session = self._session
+        data, prediction = session.data, session.state.prediction
+        if data is not None:
+            table = await session.run(partial(facts.gene_table, data, prediction))
+            self.show_bulk(genes=table.columns)
+            self.show(warnings=table.warnings)
 
     async def _sort(self, order: str) -> None:
         """Scores that the page sorts by: found when first asked for."""

@@ -42,7 +42,9 @@ class Pick(Piece):
     def connect(self, session: Session) -> None:
         """Follow the crosshair while the drawer shows what is under it."""
         self._session = session
-        session.drawings.add("pick", self._tell, {"cursor_um", "prediction", "pins"}, PAUSE_S)
+        session.drawings.add(
+            "pick", self._tell, {"cursor_um", "prediction", "checked", "pins"}, PAUSE_S
+        )
         session.stream.on_click = self._clicked
         self.on("pick", lambda _: self._begin())
         self.on("pin", lambda _: self._pin())

@@ -78,7 +78,7 @@ class Regions(Piece):
         self.on("measure", lambda name: session.spawn(self._measure(str(name))))
         self.on("profile", lambda wish: session.spawn(self._profile(wish)))
         self.on("save", lambda kind: session.spawn(self._save(str(kind))))
-        session.drawings.add("regions", self._refresh, {"prediction", "regions"})
+        session.drawings.add("regions", self._refresh, {"prediction", "checked", "regions"})
 
     async def opened(self) -> None:
         """The regions that the study keeps."""

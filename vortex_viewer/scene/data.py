@@ -17,7 +17,7 @@ from vortex_model.errors import StudyError
 from vortex_model.expression import normalise
 from vortex_model.grid import Grid
 from vortex_model.multiscale import Image, Level
-from vortex_model.prediction import Prediction
+from vortex_model.prediction import Prediction, is_checked
 from vortex_model.study import Study
 from vortex_model.tissue import tissue_mask
 from vortex_viewer.scene import compose, detail, stain
@@ -172,8 +172,16 @@ class StudyData:
         return self.study.current_prediction
 
     def prediction(self, name: str) -> Prediction:
-        """A prediction of the study."""
-        return self._predictions.get(name, lambda: Prediction.load(self.study, name))
+        """A prediction of the study, with all that has been found out of it."""
+
+        def load() -> Prediction:
+            return Prediction.load(self.study, name)
+
+        made = self._predictions.get(name, load)
+        if not made.checked and is_checked(self.study, name):
+            self._predictions.drop(name)
+            made = self._predictions.get(name, load)
+        return made
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Something small that is worked out once, whoever asks."""
@@ -270,9 +278,9 @@ class StudyData:
 
     def gene(self, prediction: str, name: str) -> Gene:
         """One predicted gene, with its histogram and starting range."""
-        return self._genes.get(
-            (prediction, name.casefold()), lambda: Gene.of(self.prediction(prediction), name)
-        )
+        made = self.prediction(prediction)
+        key = (prediction, name.casefold(), made.checked)
+        return self._genes.get(key, lambda: Gene.of(made, name))
 
     def part(
         self, gene: Gene, start: Sequence[int], stop: Sequence[int], level: int
@@ -297,7 +305,8 @@ class StudyData:
             deviation = made.uncertainty(gene.weights).to_numpy()
             return np.asarray(made.mask & (deviation <= doubt * gene.span))
 
-        return self._fields.get((prediction, name.casefold(), doubt), make)
+        key = (prediction, name.casefold(), doubt, gene.prediction.checked)
+        return self._fields.get(key, make)
 
     def coded(
         self, prediction: str, name: str, doubt: float | None = None, which: Detail | None = None
@@ -325,7 +334,8 @@ class StudyData:
             near = self.part(gene, sample.start, sample.stop, level)
             return compose.Coded.of(sample(near), gene.low, gene.high)
 
-        return self._coded.get((prediction, name.casefold(), doubt, which), make)
+        sure = doubt is None or self.prediction(prediction).checked
+        return self._coded.get((prediction, name.casefold(), doubt, sure, which), make)
 
     def spots(self, name: str) -> list[Spots]:
         """One gene in every section that measured it."""

@@ -56,6 +56,11 @@ class Shelf:
                     self._making.pop(key, None)
         return thing
 
+    def drop(self, key: Hashable) -> None:
+        """Keep what is under ``key`` no longer."""
+        with self._lock:
+            self._things.pop(key, None)
+
     def _drop(self) -> None:
         total = sum(map(self._weigh, self._things.values()))
         while len(self._things) > self._count or (total > self._most and len(self._things) > 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,21 +14,26 @@ from vortex_model.encoders import Encoder
 from vortex_model.encoders import create as create_encoder
 from vortex_model.encoders.texture import CoarseEncoder
 from vortex_model.errors import UnknownNameError, VortexError
-from vortex_model.expression import select_genes
-from vortex_model.features import worth_a_first_look
-from vortex_model.prediction import Prediction, PredictionRecord
+from vortex_model.expression import Measured, select_genes
+from vortex_model.features import has_features, worth_a_first_look
+from vortex_model.prediction import is_checked
+from vortex_model.prediction_record import PredictionRecord, check_prediction, write_prediction
 from vortex_model.predictors import create
 from vortex_model.progress import FirstPicture, Progress, part, silent
 from vortex_model.study import Provenance, Study
 from vortex_model.threads import fitting_threads
 from vortex_model.training.assess import assess, trust_of
-from vortex_model.training.lattice import predict_lattice
+from vortex_model.training.lattice import Lattice, Volume, predict_lattice
 from vortex_model.training.levels import level_factors
-from vortex_model.training.model import fit_model
+from vortex_model.training.model import Model, fit_model
 from vortex_model.training.samples import gather, study_features
 
 CODE = 4
 FIRST_PART = 0.15
+READING = 0.02
+"""Share of the work that reading is, where features are there."""
+FIRST_VARIANCES = 500
+"""Places at which the first picture's variance is worked out."""
 Mode = Literal["fast", "full"]
 MODES = ("fast", "full")
 
@@ -52,6 +58,10 @@ def finetune(
     The same study, sections, panel and predictor give the same id, and what is there already is
     not made again. A study without morphology is predicted from places alone.
 
+    The prediction is written, and told as a :class:`~vortex_model.progress.FirstPicture`, before
+    spots are held out to see how far it can be trusted, which is added to it. Who stops the work
+    in between keeps the picture, and may have the rest later with the same choices.
+
     Parameters
     ----------
     sections
@@ -75,8 +85,7 @@ def finetune(
         is chosen among the genes that all of them measured.
     coarse_first
         Where encoding takes long and nothing was predicted yet, first a prediction from the
-        features of the encoder ``coarse``, told as a
-        :class:`~vortex_model.progress.FirstPicture`. It stays as a version of its own.
+        features of the encoder ``coarse``, which stays as a version of its own.
     crew
         Who encodes and predicts: this process, or the workers of
         :func:`vortex_model.cluster.crew_at`. The bytes are the same.
@@ -93,7 +102,7 @@ def finetune(
     VortexError
         When there is nothing to learn from.
     Cancelled
-        From ``progress``; features that were finished are kept.
+        From ``progress``; what was finished is kept: features, and the picture.
     """
     names = chosen_sections(study, sections)
     code = create(predictor).code
@@ -110,9 +119,11 @@ def finetune(
         full = {"mode": mode, "minutes": minutes, "weights": network.parameters["weights"]}
     base, head = ("texture", 0.2) if full else (encoder, 0.5)
     seer: str | Encoder = base
-    if coarse_first and study.current_prediction is None and study.has_morphology:
+    if study.has_morphology:
         seer = create_encoder(base)
-        if worth_a_first_look(study, seer):
+        if has_features(study, seer):
+            head = READING
+        elif coarse_first and study.current_prediction is None and worth_a_first_look(study, seer):
             first = finetune(
                 study,
                 sections=names,
@@ -148,66 +159,67 @@ def finetune(
         },
         code=CODE,
     )
-    if study.has_derived("predictions", provenance.id):
+    there = study.has_derived("predictions", provenance.id)
+    if there and is_checked(study, provenance.id):
         if study.current_prediction != provenance.id:
             study.make_current(provenance.id)
         progress(1.0, "this prediction is there already")
         return provenance.id
     progress(head, "reading sections")
+    progress = part(progress, head, 1.0)
     sample, also = gather(study, names, features), None
     if others:
         from vortex_model.training.elsewhere import with_others
 
-        stage = part(progress, head, 0.6)
-        sample, also = with_others(study, sample, features, others, stage, crew)
-        progress = part(progress, 0.4, 1.0)
+        sample, also = with_others(study, sample, features, others, part(progress, 0.0, 0.2), crew)
+        progress = part(progress, 0.2, 1.0)
     genes = select_genes(sample.measured, panel)
     seen, dense = sample, features
     if full and features is not None:
         from vortex_model.training.full import beside
 
-        tuning = part(progress, head, 0.8)
+        tuning = part(progress, 0.0, 0.75)
         seen, dense, _ = beside(study, sample, genes, features, network, rank, minutes, tuning)
-        progress = part(progress, 0.6, 1.0)
+        progress = part(progress, 0.75, 1.0)
+    make = partial(create, predictor)
     with fitting_threads(len(sample.places) + (0 if also is None else len(also.places))):
-        model = fit_model(
-            seen, genes, lambda: create(predictor), rank, part(progress, 0.5, 0.65), also
+        model = fit_model(seen, genes, make, rank, part(progress, 0.0, 0.2), also)
+        rank, measured = model.basis.rank, sample.measured
+        lattice = predict_lattice(
+            model.predictor, rank, dense, measured, part(progress, 0.2, 0.35), crew
         )
-        found = assess(
-            seen,
-            genes,
-            lambda: create(predictor),
-            model.basis.rank,
-            part(progress, 0.65, 0.8),
-            also,
-        )
-        factors, variance, mask, grid = predict_lattice(
-            model.predictor,
-            model.basis.rank,
-            dense,
-            sample.measured,
-            part(progress, 0.8, 0.95),
-            crew,
-        )
-        progress(0.95, "comparing morphology with the measured spots")
-        trust = trust_of(found, sample, features, grid, mask)
-    levels, level_loadings = level_factors(
-        sample.measured, genes, model.basis.mean, grid.axis_um(0), mask
-    )
-    table = pd.DataFrame({"mean": model.basis.mean}, index=pd.Index(genes)).join(found.reliability)
-    record = PredictionRecord(
-        factors=np.concatenate([factors, levels]),
-        variance=np.concatenate([variance, np.zeros_like(levels)]),
-        mask=mask,
-        loadings=np.vstack([model.basis.loadings, level_loadings]),
-        genes=table,
-        grid=grid,
-        trust=trust,
-    )
-    progress(0.97, "writing")
-    name = Prediction.write(study, provenance, record)
+        rough = lattice.variance(model.predictor, FIRST_VARIANCES, part(progress, 0.35, 0.4))
+        name = write_prediction(study, provenance, _unchecked(model, lattice, rough, measured))
+        # whoever waits can look at it; to hold spots out takes longer than all before
+        progress(0.4, FirstPicture("the picture is there; how far to trust it follows", name))
+        found = assess(seen, genes, make, rank, part(progress, 0.4, 0.85), also)
+        variance = lattice.variance(model.predictor, None, part(progress, 0.85, 0.92))
+        progress(0.92, "comparing morphology with the measured spots")
+        trust = trust_of(found, sample, features, lattice.grid, lattice.mask)
+    progress(0.98, "writing")
+    check_prediction(study, name, variance, found.reliability, trust)
     progress(1.0, "the prediction is ready")
     return name
+
+
+def _unchecked(
+    model: Model, lattice: Lattice, variance: Volume, measured: Measured
+) -> PredictionRecord:
+    """A prediction of which nobody knows yet how far it can be trusted."""
+    basis, mask = model.basis, lattice.mask
+    levels, loadings = level_factors(
+        measured, basis.genes, basis.mean, lattice.grid.axis_um(0), mask
+    )
+    table = pd.DataFrame({"mean": basis.mean}, index=pd.Index(basis.genes))
+    return PredictionRecord(
+        factors=np.concatenate([lattice.factors, levels]),
+        variance=np.concatenate([variance, np.zeros_like(levels)]),
+        mask=mask,
+        loadings=np.vstack([basis.loadings, loadings]),
+        genes=table.assign(reliability=np.nan, low=np.nan, high=np.nan),
+        grid=lattice.grid,
+        checked=False,
+    )
 
 
 def _contents(study: Study) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from vortex_model.features import Features
 from vortex_model.grid import Grid
 from vortex_model.predictors.base import Floats, Places, Predictor
 from vortex_model.predictors.kernels import pitch_um
-from vortex_model.progress import Progress, part, silent
+from vortex_model.progress import Progress, silent
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -29,6 +30,48 @@ REACH = 1.5
 """Without morphology, tissue is what lies within so many spot pitches of a spot."""
 
 
+@dataclass(frozen=True)
+class Lattice:
+    """Factors at every tissue token, and the tokens that their variance can be worked out at.
+
+    Attributes
+    ----------
+    factors
+        (k, z, y, x), zero outside tissue.
+    mask
+        Tissue, (z, y, x).
+    grid
+        The lattice: the features', or one made from the spots where there is no morphology.
+    some
+        Indices (z, y, x) of an even subset of the tokens, (n, 3).
+    places
+        Where those are, with their features.
+    """
+
+    factors: Volume
+    mask: Mask
+    grid: Grid
+    some: npt.NDArray[np.int64]
+    places: Places
+
+    def variance(
+        self, predictor: Predictor, limit: int | None = None, progress: Progress = silent
+    ) -> Volume:
+        """Variance of the factors, (k, z, y, x), zero outside tissue.
+
+        Exact at the subset, or at about ``limit`` of it, and interpolated: between measured spots
+        it changes slowly, and one exact value costs as much as thousands of means.
+        """
+        out = np.zeros_like(self.factors)
+        if len(self.some):
+            keep = np.arange(0, len(self.some), -(-len(self.some) // (limit or len(self.some))))
+            progress(0.0, f"variance at {len(keep):,} places")
+            exact = predictor.variance(self.places[keep])
+            _interpolate(out, self.some[keep], exact, self.mask, self.grid)
+        progress(1.0, "predicted")
+        return out
+
+
 def predict_lattice(
     predictor: Predictor,
     rank: int,
@@ -36,21 +79,8 @@ def predict_lattice(
     measured: Measured,
     progress: Progress = silent,
     crew: Crew = HERE,
-) -> tuple[Volume, Volume, Mask, Grid]:
-    """Factors and their variance at every tissue token.
-
-    The variance is computed on an even subset of tokens and interpolated: between measured
-    spots it changes slowly, and one exact value costs as much as thousands of means.
-
-    Returns
-    -------
-    factors, variance
-        (k, z, y, x), zero outside tissue.
-    mask
-        Tissue, (z, y, x).
-    grid
-        The lattice: the features', or one made from the spots where there is no morphology.
-    """
+) -> Lattice:
+    """Factors at every tissue token of the features' lattice, or of one around the spots."""
     grid, mask = (features.grid, features.mask) if features else spot_lattice(measured)
     factors = np.zeros((rank, *grid.shape), np.float32)
     total, done = max(1, int(mask.sum())), 0
@@ -61,24 +91,23 @@ def predict_lattice(
     starts = _starts(features, mask)
     kept: dict[Start, tuple[npt.NDArray[np.int64], Places]] = {}
     for start, (index, values, looked_at) in crew.map(_Part, shared, _predict, starts):
-        progress(0.7 * done / total, f"predicting token {done:,} of {total:,}")
+        progress(done / total, f"predicting token {done:,} of {total:,}")
         factors[:, index[:, 0], index[:, 1], index[:, 2]] = values
-        if len(looked_at):
-            kept[start] = (index[chosen[tuple(index.T)]], looked_at)
+        kept[start] = (index[chosen[tuple(index.T)]], looked_at)
         done += len(index)
-    variance = np.zeros_like(factors)
-    if kept:
-        # in the order of the parts, whoever finished first
-        where, looked = zip(*(kept[start] for start in sorted(kept)), strict=True)
-        places = Places(
-            np.vstack([p.points_um for p in looked]),
-            np.vstack([p.features for p in looked]),
-            looked[0].groups,
-        )
-        exact = _variance(predictor, places, part(progress, 0.7, 0.95))
-        _interpolate(variance, np.vstack(where), exact, mask, grid)
     progress(1.0, "predicted")
-    return factors, variance, mask, grid
+    if not kept:
+        return Lattice(
+            factors, mask, grid, some, Places(grid.to_points(some), np.zeros((0, 0)), ())
+        )
+    # in the order of the parts, whoever finished first
+    where, looked = zip(*(kept[start] for start in sorted(kept)), strict=True)
+    places = Places(
+        np.vstack([p.points_um for p in looked]),
+        np.vstack([p.features for p in looked]),
+        looked[0].groups,
+    )
+    return Lattice(factors, mask, grid, np.vstack(where), places)
 
 
 class _Part(NamedTuple):
@@ -195,11 +224,6 @@ def _subset(mask: Mask, grid: Grid, limit: int) -> npt.NDArray[np.int64]:
             break
         side *= 1.1
     return index[keep] if keep.any() else index[:: -(-len(index) // limit)]
-
-
-def _variance(predictor: Predictor, places: Places, progress: Progress) -> npt.NDArray[np.float64]:
-    progress(0.0, f"variance at {len(places):,} places")
-    return predictor.variance(places)
 
 
 def _interpolate(

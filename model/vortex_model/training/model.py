@@ -16,7 +16,6 @@ from vortex_model.expression import (
     fit_basis,
     highest,
     normalise,
-    variability,
 )
 from vortex_model.predictors.base import Floats, Places, Predictor, Training, relative_noise
 from vortex_model.progress import Progress, silent
@@ -129,7 +128,7 @@ def learn_basis(
 
 def _telling(measured: Measured, genes: Sequence[str]) -> list[str]:
     """The genes that components come from: the panel's, then others."""
-    varies = variability(measured)
+    varies = measured.variability
     spread = varies[_columns(measured, genes)]
     if not (spread > 0).any():
         raise VortexError(
