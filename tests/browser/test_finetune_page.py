@@ -40,12 +40,24 @@ def phantom_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     forget("uni")
 
 
-def start(visitor: Visitor, panel: str, names: str = "", predictor: str = "ridge") -> None:
+SLOW = "learned"
+"""An encoder that this module lets nobody finish: it takes longer than a page to open."""
+
+
+def start(
+    visitor: Visitor,
+    panel: str,
+    names: str = "",
+    predictor: str = "ridge",
+    encoder: str | None = None,
+) -> None:
     page = visitor.page
     page.get_by_role("tab", name="Fine-tune").click()
     page.get_by_label("Genes", exact=True).and_(page.locator("select")).select_option(panel)
     if names:
         page.get_by_label("Gene names").fill(names)
+    if encoder is not None:
+        page.get_by_label("Encoder", exact=True).select_option(encoder)
     page.get_by_label("Predictor").select_option(predictor)
     page.get_by_role("button", name="Fine-tune").click()
 
@@ -257,7 +269,7 @@ def test_cancel_stops_it_and_the_study_stays_whole(
     visitor = visitors()
     visitor.go(phantom_server.address)
     before = phantom_study(phantom_server).derived_ids("predictions")
-    start(visitor, "all", predictor="gp")
+    start(visitor, "all", predictor="gp", encoder=SLOW)
     visitor.page.wait_for_function("document.body.dataset.job === 'running'")
     visitor.page.get_by_role("button", name="Cancel").click()
     visitor.page.wait_for_function("document.body.dataset.job === 'cancelled'", timeout=30_000)
@@ -275,7 +287,7 @@ def test_a_job_outlives_its_page_and_a_new_page_shows_it_cancels_it_and_takes_it
     one = visitors()
     one.go(phantom_server.address)
     assert one.said("prediction") == before
-    start(one, "all", predictor="gp")
+    start(one, "all", predictor="gp", encoder=SLOW)
     one.wait_said("job", "running")
     one.page.close()
     two = visitors(1440, 900)
