@@ -140,7 +140,8 @@ def test_the_picture_comes_first_and_stays_where_the_rest_is_stopped(study):
     assert early.genes["reliability"].isna().all()
     assert early.warnings[0].startswith("Not checked")
 
-    assert finetune(study, **choices) == name
+    study.make_current(next(n for n in study.derived_ids("predictions") if n != name))
+    assert finetune(study, **choices) == name == study.current_prediction
     whole = Prediction.load(study, name)
     assert whole.checked and whole.has_intervals
     assert whole.genes["reliability"].notna().all()

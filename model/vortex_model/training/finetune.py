@@ -159,12 +159,12 @@ def finetune(
         },
         code=CODE,
     )
-    there = study.has_derived("predictions", provenance.id)
-    if there and is_checked(study, provenance.id):
+    if study.has_derived("predictions", provenance.id):
         if study.current_prediction != provenance.id:
             study.make_current(provenance.id)
-        progress(1.0, "this prediction is there already")
-        return provenance.id
+        if is_checked(study, provenance.id):
+            progress(1.0, "this prediction is there already")
+            return provenance.id
     progress(head, "reading sections")
     progress = part(progress, head, 1.0)
     sample, also = gather(study, names, features), None
