@@ -24,7 +24,7 @@ from vortex_model.errors import VortexError
 from vortex_model.progress import CurvePoint, FirstPicture, Progress
 
 NICER = 5
-"""How far a child stands back behind the pages, and again once there is a picture to draw."""
+"""How far a child stands back behind the pages, and once more for each picture they draw of it."""
 POLL_S = 0.2
 PATIENCE_S = 5.0
 IDLE_S = 600.0
@@ -174,7 +174,7 @@ def answer(
         if isinstance(message, FirstPicture):
             tell(fraction=fraction, message=message, made=message.made)
             with contextlib.suppress(OSError):
-                os.nice(NICER)  # to draw it comes before what is left to do
+                os.nice(NICER)  # to draw the picture comes before what is left to do
         elif isinstance(message, CurvePoint):
             tell(fraction=fraction, message=message, step=message.step, value=message.value)
         else:
