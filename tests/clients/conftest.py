@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cubes import GRID, voxels
-from export_study import GENES, write_prediction
+from export_study import GENES, plant_prediction
 from static_host import hosted
 
 from vortex_model.multiscale import ArraySource, Channel
@@ -43,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
             spot_diameter_um=20.0,
         )
-    write_prediction(place, GRID, (10, 25, 30))
+    plant_prediction(place, GRID, (10, 25, 30))
     return place
 
 
