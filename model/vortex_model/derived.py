@@ -114,16 +114,10 @@ class Derived:
         UnknownNameError
             When there is no such thing.
         """
+        self._known(kind.rstrip("s"), kind, name)
         where = f"{kind}/{name}"
-        with self.writing(f"adding to {where}"):
-            draft = self._pen.draft()
-            try:
-                group = zarr.open_group(draft, mode="w-", zarr_format=3)
-                group.attrs.update(self.derived(kind, name).attrs.asdict())
-                fill(group)
-                self._pen.add(draft, where)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+        with self.writing(f"adding to {where}"), self._pen.adding(where) as group:
+            fill(group)
 
     @contextlib.contextmanager
     def resuming(self, provenance: Provenance) -> Iterator[zarr.Group]:

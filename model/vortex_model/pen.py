@@ -77,10 +77,29 @@ class Pen:
     @contextlib.contextmanager
     def landing(self, where: str) -> Iterator[zarr.Group]:
         """A new group to fill; it lands at ``where`` of the study when the block ends well."""
+        with self._filled() as (draft, group):
+            yield group
+            self.land(draft, where)
+
+    @contextlib.contextmanager
+    def adding(self, where: str) -> Iterator[zarr.Group]:
+        """The same for what is added to the group at ``where``: folders, then the attributes.
+
+        The new group has the attributes of the one that is there. Whoever reads meanwhile finds
+        that as it was, or whole.
+        """
+        with self._filled() as (draft, group):
+            group.attrs.update(zarr.open_group(self._path / where, mode="r").attrs.asdict())
+            yield group
+            for folder in sorted(place for place in draft.iterdir() if place.is_dir()):
+                self.land(folder, f"{where}/{folder.name}")
+            (draft / "zarr.json").replace(self._path / where / "zarr.json")
+
+    @contextlib.contextmanager
+    def _filled(self) -> Iterator[tuple[Path, zarr.Group]]:
         draft = self.draft()
         try:
-            yield zarr.open_group(draft, mode="w-", zarr_format=3)
-            self.land(draft, where)
+            yield draft, zarr.open_group(draft, mode="w-", zarr_format=3)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -98,15 +117,6 @@ class Pen:
         final.parent.mkdir(parents=True, exist_ok=True)
         with replaced(final):
             draft.rename(final)
-
-    def add(self, draft: Path, where: str) -> None:
-        """Add a draft's folders to the group at ``where``, then give it the draft's attributes.
-
-        Whoever reads meanwhile finds the group as it was, or whole.
-        """
-        for folder in sorted(place for place in draft.iterdir() if place.is_dir()):
-            self.land(folder, f"{where}/{folder.name}")
-        (draft / "zarr.json").replace(self._path / where / "zarr.json")
 
     def _sweep(self) -> None:
         for left in self._path.glob(".partial-*"):

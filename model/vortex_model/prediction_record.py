@@ -27,7 +27,7 @@ class PredictionRecord:
     factors
         (k, z, y, x), nan-free; zero outside tissue.
     variance
-        Predictive variance of each factor, (k, z, y, x).
+        Predictive variance of the first factors, (at most k, z, y, x); of the others it is 0.
     mask
         Tissue, (z, y, x) bool.
     loadings
@@ -58,7 +58,7 @@ def write_prediction(study: Study, provenance: Provenance, record: PredictionRec
 
     def fill(group: zarr.Group) -> None:
         stored = write_levels(group, record.factors, record.mask, record.loadings, record.grid)
-        write_factors(group, "deviation", _deviation(record.variance), record.mask, "uint8")
+        _write_deviation(group, record.variance, len(record.factors), record.mask)
         group.create_array(
             "loadings",
             data=np.asarray(record.loadings, dtype=np.float32),
@@ -85,17 +85,15 @@ def check_prediction(
     Parameters
     ----------
     variance
-        Of its first factors, (k, z, y, x); of the others it is 0.
+        As of :class:`PredictionRecord`.
     reliability
         Index: gene; columns ``reliability``, ``low``, ``high``.
     """
     made = Prediction(study, name)
     table = made.genes[["mean"]].join(reliability)
-    rest = np.zeros((len(made.loadings) - len(variance), *made.grid.shape), np.float32)
-    deviation = _deviation(np.concatenate([variance, rest]))
 
     def fill(group: zarr.Group) -> None:
-        write_factors(group, "deviation", deviation, made.mask, "uint8")
+        _write_deviation(group, variance, len(made.loadings), made.mask)
         write_trust(group, trust, _chunks(made.grid))
         own: Any = group.attrs["prediction"]
         group.attrs["prediction"] = {**own, "checked": True, "genes": _json_table(table)}
@@ -103,8 +101,12 @@ def check_prediction(
     study.add_derived("predictions", name, fill)
 
 
-def _deviation(variance: Floats) -> Floats:
-    return np.sqrt(np.maximum(variance, 0), dtype=np.float32)
+def _write_deviation(
+    group: zarr.Group, variance: Floats, count: int, mask: npt.NDArray[np.bool_]
+) -> None:
+    deviation = np.zeros((count, *mask.shape), np.float32)
+    np.sqrt(np.maximum(variance, 0), out=deviation[: len(variance)], dtype=np.float32)
+    write_factors(group, "deviation", deviation, mask, "uint8")
 
 
 def _chunks(grid: Grid) -> tuple[int, ...]:

@@ -146,21 +146,22 @@ export function render({ model }) {
   const send = bind(model, (next) => {
     const before = props; props = next;
     const stamp = next.stamp ?? "";
-    if (next.order !== before.order || next.to !== before.to || next.scores?.length !== before.scores?.length) { arrange(); list.scrollTop = 0; }
+    const other = stamp !== names;
+    const anew = other || next.order !== before.order || next.to !== before.to || next.scores?.length !== before.scores?.length;
+    if (other) { names = stamp; at = -1; }
+    if (anew || before.genes !== props.genes) arrange();  // genes come with all that is in bulk, such as words about them
+    if (anew) list.scrollTop = 0;
     told.textContent = props.told ?? ""; told.classList.toggle("error", !!props.wrong);
     if (JSON.stringify(before.sets) !== JSON.stringify(props.sets)) {
       sets.hidden = !(props.sets ?? []).length;
       sets.replaceChildren(make("option", { value: "" }, "Gene sets …"), ...(props.sets ?? []).map(([name, have, all]) => make("option", { value: name, disabled: !have }, `${name} (${have} of ${all} genes)`)));
     }
     if (document.activeElement !== trusted) trusted.value = props.trusted ?? 0;
-    if (stamp === names && before.about?.of !== props.about?.of) arrange();
-    if (stamp === names && before.genes !== props.genes) arrange();
     const warnings = props.warnings ?? [];
     if (JSON.stringify(before.warnings ?? []) !== JSON.stringify(warnings)) {
       care.hidden = !warnings.length;
       care.replaceChildren(make("summary", {}, warnings[0]), ...warnings.slice(1).map((text) => make("p", {}, text)));
     }
-    if (stamp !== names) { names = stamp; at = -1; arrange(); list.scrollTop = 0; }
     const has = rows.length > 0;
     root.classList.toggle("empty", !has);
     note.textContent = props.note ?? ""; note.hidden = !props.note;

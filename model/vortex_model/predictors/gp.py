@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -286,10 +287,8 @@ def _solved(lower: Single, right: Single) -> Single:
 def _times(lower: Single, right: Single) -> Single:
     """A lower triangle times a matrix, without most of what is 0."""
     out = np.empty(right.shape, np.float32)
-    for rows in np.array_split(np.arange(len(lower)), STRIPES):
-        if len(rows):
-            start, stop = rows[0], rows[-1] + 1
-            out[start:stop] = lower[start:stop, :stop] @ right[:stop]
+    for start, stop in pairwise(np.linspace(0, len(lower), STRIPES + 1).astype(int)):
+        out[start:stop] = lower[start:stop, :stop] @ right[:stop]
     return out
 
 

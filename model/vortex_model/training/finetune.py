@@ -213,7 +213,7 @@ def _unchecked(
     table = pd.DataFrame({"mean": basis.mean}, index=pd.Index(basis.genes))
     return PredictionRecord(
         factors=np.concatenate([lattice.factors, levels]),
-        variance=np.concatenate([variance, np.zeros_like(levels)]),
+        variance=variance,
         mask=mask,
         loadings=np.vstack([basis.loadings, loadings]),
         genes=table.assign(reliability=np.nan, low=np.nan, high=np.nan),

@@ -64,7 +64,8 @@ class Lattice:
         """
         out = np.zeros_like(self.factors)
         if len(self.some):
-            keep = np.arange(0, len(self.some), -(-len(self.some) // (limit or len(self.some))))
+            step = -(-len(self.some) // limit) if limit else 1
+            keep = np.arange(0, len(self.some), step)
             progress(0.0, f"variance at {len(keep):,} places")
             exact = predictor.variance(self.places[keep])
             _interpolate(out, self.some[keep], exact, self.mask, self.grid)
