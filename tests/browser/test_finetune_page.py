@@ -136,6 +136,8 @@ def test_fine_tuning_renews_the_list_and_the_picture_without_a_reload(
         visitor.page.locator(".row").nth(i).get_attribute("data-name") for i in range(5)
     } == set(names)
     assert visitor.page.evaluate("window.same") is True
+    # nor is the study still held for the next who writes into it
+    visitor.page.wait_for_function("document.body.dataset.job === 'done'", timeout=120_000)
 
 
 @pytest.mark.timeout(280)

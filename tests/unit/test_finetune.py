@@ -274,6 +274,10 @@ def test_the_interpolated_variance_is_near_the_exact_one(study):
     made = lattice.predict_lattice(predictor, 4, features, sample.measured)
     exact, mask = made.variance(predictor), made.mask
     assert mask.sum() > 1000
+    # a lattice of this size is worked out whole, token by token
+    told = predictor.variance(made.places).T.astype(np.float32)
+    assert np.allclose(exact[:, *made.some.T], told, rtol=1e-3)
+    assert len(made.some) == mask.sum()
     rough = made.variance(predictor, 300)
     ratio = np.sqrt(rough[:, mask] / exact[:, mask])
     assert 0.9 < np.median(ratio) < 1.1

@@ -242,6 +242,7 @@ def test_many_spots_go_through_inducing_ones_and_agree_with_the_exact_fit():
     ratio = sparse.variance(fresh.places)[:, :2] / exact.variance(fresh.places)[:, :2]
     assert 0.5 < np.median(ratio) < 2.0
     assert sparse.weights.shape == (3, len(sparse.kernel_names))
+    assert (exact.anchors, sparse.anchors) == (700, 350)
 
 
 def test_many_places_are_kriged_from_the_spots_around_them_as_well_as_from_all():

@@ -89,10 +89,17 @@ class Predictor(Protocol):
         As :func:`vortex_model.predictors.create` spells it.
     code
         Raised by hand when the same spots would give other numbers.
+    anchors
+        What the variance of a place is weighed against: it costs their number squared.
     """
 
     name: str
     code: int
+
+    @property
+    def anchors(self) -> int:
+        """How many there are, once it is fitted."""
+        ...
 
     def fit(self, training: Training, progress: Progress = silent) -> None:
         """Learn from the measured spots.

@@ -18,6 +18,7 @@ class SectionMean:
 
     name = "mean"
     code = 1
+    anchors = 1
 
     def __init__(self) -> None:
         self._mean: Floats | None = None
@@ -46,6 +47,7 @@ class NearestSection:
 
     name = "nearest"
     code = 1
+    anchors = 1
 
     def __init__(self) -> None:
         self._trees: list[cKDTree] = []
@@ -89,6 +91,7 @@ class NearestSpots:
 
     name = "knn"
     code = 1
+    anchors = 1
 
     def __init__(self, k: int | None = None) -> None:
         self.k = k

@@ -12,7 +12,7 @@ is the fully independent training conditional (Snelson & Ghahramani, NIPS 2005) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -113,6 +113,11 @@ class GaussianProcess:
         """Names of the columns of :attr:`weights`."""
         return (*self._fitted().names, "noise")
 
+    @property
+    def anchors(self) -> int:
+        """Spots that are weighed at once: all, the inducing ones, or those around a place."""
+        return self._local.around if self._local else len(self._fitted().anchors)
+
     def fit(self, training: Training, progress: Progress = silent) -> None:
         """Learn weights and anchors."""
         check_training(training, self.name, needs_features=not self._place)
@@ -168,19 +173,18 @@ class GaussianProcess:
         if self._local is not None:
             return self._local.variance(places)
         gram = kernels.gram()
-        diagonal = kernels.diagonal(places)
         out = np.empty((len(places), len(self._posteriors)))
-        anchors = gram.shape[-1]
-        step = max(1, FACTOR_BYTES // (8 * anchors**2))
+        step = max(1, FACTOR_BYTES // (8 * self.anchors**2))
         for first in range(0, len(self._posteriors), step):
             some = self._posteriors[first : first + step]
             systems = (gram, self._noise, len(places))
             fits = [w for _, w in HERE.map(_Systems, systems, _Systems.white, some, len(some))]
             for part in kernels.chunks(len(places)):
-                against = (list(kernels.against(places[part])),)
-                found = HERE.map(_Told, against, _Told.by, fits, len(fits))
+                diagonal = kernels.diagonal(places[part])
+                against = np.array(list(kernels.against(places[part])))
+                found = HERE.map(_Told, (against,), _Told.by, fits, len(fits))
                 for c, (_, known) in enumerate(found, first):
-                    prior = self._posteriors[c].weights[:-1] @ diagonal[:, part]
+                    prior = self._posteriors[c].weights[:-1] @ diagonal
                     out[part, c] = np.maximum(prior - known, JITTER * prior)
         return out
 
@@ -263,21 +267,23 @@ class _Systems(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """The kernels between some places and the anchors."""
+    """The kernels between some places and the anchors, (kernels, n, anchors)."""
 
-    against: Sequence[Single]
+    against: Single
 
-    def by(self, white: _White) -> npt.NDArray[np.float64]:
+    def by(self, white: _White) -> Single:
         """How much of the prior variance at the places the spots take away, (n,)."""
         # Single precision, as the kernels are: half the time, and within 1e-4 of the prior.
-        cross = np.zeros(self.against[0].shape, np.float32)
-        for weight, kernel in zip(white.weights, self.against, strict=False):
-            cross += weight * kernel
+        count, *size = self.against.shape
+        cross = (white.weights[:count] @ self.against.reshape(count, -1)).reshape(size)
         left = white.outer(cross.T)
-        known = np.square(left, dtype=np.float64).sum(axis=0)
-        if white.inner is not None:
-            known -= np.square(white.inner(left), dtype=np.float64).sum(axis=0)
-        return np.asarray(known)
+        known = _squares(left)
+        return known if white.inner is None else known - _squares(white.inner(left))
+
+
+def _squares(values: Single) -> Single:
+    """Sum of squares of each column."""
+    return np.asarray(np.einsum("ij,ij->j", values, values))
 
 
 def _solved(lower: Single, right: Single) -> Single:

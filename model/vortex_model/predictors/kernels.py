@@ -23,7 +23,7 @@ LADDER = 3.0
 MAX_LADDER = 3
 RBF_LADDER = (2.0, 1.0, 0.5)
 """RBF lengths, as multiples of the median distance between spots' features; each half the last."""
-CHUNK_VALUES = 4_000_000
+CHUNK_VALUES = 1_000_000
 """How many similarities are held at once when predicting."""
 
 

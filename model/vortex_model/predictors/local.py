@@ -46,12 +46,17 @@ class Local:
         Of the spots, (n, k).
     noise
         Relative noise of the spots, (n,).
+
+    Attributes
+    ----------
+    around
+        How many spots a tile is predicted from.
     """
 
     def __init__(self, kernels: Kernels, weights: Floats, scores: Floats, noise: Floats) -> None:
         self._kernels, self._weights = kernels, weights
         self._scores, self._noise = scores, noise
-        self._around = min(AROUND, len(scores))
+        self.around = min(AROUND, len(scores))
         self._tree = cKDTree(kernels.anchors_um)
 
     def mean(self, places: Places) -> Floats:
@@ -102,7 +107,7 @@ class Local:
             low, high = points.min(axis=0), points.max(axis=0)
             middle = (low + high) / 2
             if len(own) <= MOST_PLACES:
-                distance, spots = self._tree.query(middle, k=np.arange(1, self._around + 1))
+                distance, spots = self._tree.query(middle, k=np.arange(1, self.around + 1))
                 widest = float(np.sqrt(((points - middle) ** 2).sum(axis=1)).max())
                 if len(own) == 1 or widest <= float(np.max(distance)):
                     yield Tile(own, np.sort(spots))

@@ -64,6 +64,11 @@ class Ridge:
         self._penalised = 1.0 / (size**2 + self._penalty)
         progress(1.0, f"fitted with alpha = {self.alpha:.3g}")
 
+    @property
+    def anchors(self) -> int:
+        """Directions of the features that the spots tell of."""
+        return len(self._penalised)
+
     def predict(self, places: Places) -> Floats:
         """Mean of the factors, (n, k)."""
         coefficients = self._fitted()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from vortex_model.expression import Measured
 from vortex_model.features import Features
 from vortex_model.grid import Grid
 from vortex_model.predictors.base import Floats, Places, Predictor
+from vortex_model.predictors.blocks import spatial_blocks
 from vortex_model.predictors.kernels import pitch_um
 from vortex_model.progress import Progress, silent
 
@@ -23,9 +24,9 @@ Mask = npt.NDArray[np.bool_]
 Start = tuple[int, int, int]
 
 MAX_TOKENS = 1_000_000
-VARIANCE_WORK = 2e10
+VARIANCE_WORK = 4e10
 """Multiplications spent on the variance of one component."""
-MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES = 500, 6000
+MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES = 500, 30_000
 REACH = 1.5
 """Without morphology, tissue is what lies within so many spot pitches of a spot."""
 
@@ -59,13 +60,16 @@ class Lattice:
     ) -> Volume:
         """Variance of the factors, (k, z, y, x), zero outside tissue.
 
-        Exact at the subset, or at about ``limit`` of it, and interpolated: between measured spots
-        it changes slowly, and one exact value costs as much as thousands of means.
+        Exact at the subset, or at ``limit`` of it, and interpolated: one exact value costs as much
+        as thousands of means.
         """
         out = np.zeros_like(self.factors)
         if len(self.some):
-            step = -(-len(self.some) // limit) if limit else 1
-            keep = np.arange(0, len(self.some), step)
+            keep = np.arange(len(self.some))
+            if limit is not None:  # any one of each block: its first would lie on its edge
+                blocks = spatial_blocks(self.places.points_um, limit)
+                mixed = np.random.default_rng(0).permutation(keep)
+                keep = mixed[np.unique(blocks[mixed], return_index=True)[1]]
             progress(0.0, f"variance at {len(keep):,} places")
             exact = predictor.variance(self.places[keep])
             _interpolate(out, self.some[keep], exact, self.mask, self.grid)
@@ -85,7 +89,7 @@ def predict_lattice(
     grid, mask = (features.grid, features.mask) if features else spot_lattice(measured)
     factors = np.zeros((rank, *grid.shape), np.float32)
     total, done = max(1, int(mask.sum())), 0
-    some = _subset(mask, grid, _affordable(len(measured.totals)))
+    some = _subset(mask, grid, _affordable(predictor.anchors))
     chosen = np.zeros(grid.shape, dtype=np.bool_)
     chosen[tuple(some.T)] = True
     shared = (predictor, features, grid, mask, chosen)
@@ -126,8 +130,9 @@ def _predict(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], Places]:
     """Tissue tokens of one part, their factors (k, n), and the places chosen among them."""
     index, places = _places(whole.features, whole.grid, whole.mask, start)
-    own = np.flatnonzero(whole.chosen[tuple(index.T)])
-    return index, whole.predictor.predict(places).T.astype(np.float32), places[own]
+    own = places[whole.chosen[tuple(index.T)]]
+    chosen = replace(own, features=own.features.astype(np.float32))  # kept: as small as on disk
+    return index, whole.predictor.predict(places).T.astype(np.float32), chosen
 
 
 def section_depths(measured: Measured) -> tuple[Floats, bool]:
@@ -204,10 +209,10 @@ def _places(
     return index, Places(grid.to_points(index), np.zeros((len(index), 0)), ())
 
 
-def _affordable(spots: int) -> int:
+def _affordable(anchors: int) -> int:
     """How many places the variance is computed at."""
     return int(
-        np.clip(VARIANCE_WORK / max(1, spots) ** 2, MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES)
+        np.clip(VARIANCE_WORK / max(1, anchors) ** 2, MIN_VARIANCE_PLACES, MAX_VARIANCE_PLACES)
     )
 
 
@@ -244,7 +249,7 @@ def _interpolate(
         distance, nearest = (
             np.asarray(a).reshape(-1, near) for a in tree.query(own * spacing, k=near)
         )
-        weight = 1.0 / np.maximum(distance, 1e-3 * spacing.min())
+        weight = 1.0 / np.maximum(distance, 1e-6 * spacing.min())
         weight /= weight.sum(axis=1, keepdims=True)
         filled = np.einsum("nj,njk->kn", weight, values[nearest])
         out[:, own[:, 0], own[:, 1], own[:, 2]] = filled
