@@ -34,7 +34,9 @@ from tornado.web import RequestHandler
 
 from vortex_viewer.gate import Gate
 from vortex_viewer.scene.library import Library
-from vortex_viewer.zarr_tree import VERSIONS, Answer, BytesCache, Tree
+from vortex_viewer.zarr_answer import Answer, BytesCache
+from vortex_viewer.zarr_image import VERSIONS
+from vortex_viewer.zarr_tree import Tree
 
 CACHE_BYTES = 128 << 20
 WORKERS = 2

@@ -54,7 +54,7 @@ def clicks(visitor: Visitor) -> dict[str, float]:
 def rows(work: Path) -> list[Row]:
     """Measure."""
     slab = SMALL_BLOCK if small() else BLOCK
-    study = block(work / "slab.zarr", slab, 40.0, RANK, GENES)
+    study = block(work / "clicks.zarr", slab, 40.0, RANK, GENES)
     size = " x ".join(str(n) for n in reversed(slab))
     made = []
     with sync_playwright() as play, running([study], work) as server:
