@@ -192,9 +192,9 @@ def finetune(
         name = write_prediction(study, provenance, _unchecked(model, lattice, rough, measured))
         # whoever waits can look at it; to hold spots out takes longer than all before
         progress(0.4, FirstPicture("the picture is there; how far to trust it follows", name))
-        found = assess(seen, genes, make, rank, part(progress, 0.4, 0.85), also)
-        variance = lattice.variance(model.predictor, None, part(progress, 0.85, 0.92))
-        progress(0.92, "comparing morphology with the measured spots")
+        found = assess(seen, genes, make, rank, part(progress, 0.4, 0.65), also)
+        variance = lattice.variance(model.predictor, None, part(progress, 0.65, 0.95))
+        progress(0.95, "comparing morphology with the measured spots")
         trust = trust_of(found, sample, features, lattice.grid, lattice.mask)
     progress(0.98, "writing")
     check_prediction(study, name, variance, found.reliability, trust)
