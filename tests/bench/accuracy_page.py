@@ -31,15 +31,17 @@ choose by (.393 from one section, .417 from two), EfficientNet-Lite0 of ImageNet
 um, scored .368 and .406 alone and .390 and .416 beside `texture`; one that segments epithelium in
 H&E, at 1 and 2 um, .333 and .380 alone and .375 and .412 beside it.
 
-What is left to be won lies in the components more than in the features: components of all sections
-but the test one, so of four times the spots, with nothing else changed, scored .402 and .419 (C4 to
-C3, C5, C2: .408, .386, .367). No such gain was had from one section's own spots: factor analysis
-(.394, .418), genes weighted by their counting noise (.392, .417), components of what neighbouring
-spots share (.361 to .380, .413 to .416), components regressed on what was fitted, once or thrice,
-left out or not (.367 to .390, .407 to .416), a Poisson or negative binomial factor model of the
-counts (from one .386 and .389, read linearly; .348 and .359 read as its rates). Spots of other
-patients beside (A1, A2, B4, with a third of the say, expression alone) changed nothing on the pairs
-(.393, .419) and .003 to .008 on the test cells (.401, .375, .361), within noise, and were not kept.
+What is left to be won lies in the components more than in the features (this paragraph and the
+networks that others taught are single trials, by scripts that are not kept): components of all
+sections but the test one, so of three times the spots, with nothing else changed, scored .402 and
+.419 (C4 to C3, C5, C2: .408, .386, .367). No such gain was had from one section's own spots: factor
+analysis (.394, .418), genes weighted by their counting noise (.392, .417), components of what
+neighbouring spots share (.361 to .380, .413 to .416), components regressed on what was fitted, once
+or thrice, left out or not (.367 to .390, .407 to .416), a Poisson or negative binomial factor model
+of the counts (from one .386 and .389, read linearly; .348 and .359 read as its rates). Spots of
+other patients beside (A1, A2, B4, with a third of the say, expression alone) changed nothing on the
+pairs (.393, .419) and .003 to .008 on the test cells (.401, .375, .361), within noise, and were not
+kept.
 """
 
 TRUST = """Intervals: residuals of spatial blocks that were held out, divided by the predictor's

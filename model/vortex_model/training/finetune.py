@@ -28,7 +28,7 @@ from vortex_model.training.levels import level_factors
 from vortex_model.training.model import Model, fit_model
 from vortex_model.training.samples import gather, study_features
 
-CODE = 4
+CODE = 5
 FIRST_PART = 0.15
 READING = 0.02
 """Share of the work that reading is, where features are there."""

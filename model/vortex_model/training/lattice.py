@@ -1,4 +1,4 @@
-"""A prediction over the whole token lattice, part by part; its variance on a coarser one."""
+"""A prediction over the whole token lattice, part by part; its variance at as many as is cheap."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Lattice:
     grid
         The lattice: the features', or one made from the spots where there is no morphology.
     some
-        Indices (z, y, x) of an even subset of the tokens, (n, 3).
+        Indices (z, y, x) of all tokens, or of an even subset where they are many, (n, 3).
     places
         Where those are, with their features.
     """
@@ -60,8 +60,8 @@ class Lattice:
     ) -> Volume:
         """Variance of the factors, (k, z, y, x), zero outside tissue.
 
-        Exact at the subset, or at ``limit`` of it, and interpolated: one exact value costs as much
-        as thousands of means.
+        Exact at ``some``, or at ``limit`` of them, and interpolated elsewhere: one exact value
+        costs as much as thousands of means.
         """
         out = np.zeros_like(self.factors)
         if len(self.some):
